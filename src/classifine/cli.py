@@ -1,0 +1,217 @@
+"""The command line: flags in, one call into `run`, lines out.
+
+Standard output carries data only; everything for people goes to standard error. Exit codes: 0 done, 1 a mistake
+that the user can mend (one sentence), 2 wrong usage, 130 interrupted. Nothing heavy is imported before a command runs.
+"""
+
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from classifine import __version__
+from classifine.config import Config, Data, build, load_toml, merge, nested, options, parse_assignment
+from classifine.errors import ClassifineError
+
+app = typer.Typer(
+    name="classifine",
+    help="From labelled texts to a text classifier that can be trusted, published and served.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Precision = Annotated[
+    Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+
+
+def say(line: str) -> None:
+    """Tell people something, on standard error."""
+    sys.stderr.write(line + "\n")
+
+
+def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a flag for every setting of the sections; the command receives them as one dictionary, `settings`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = {name: field for section, name, field in options() if section in sections and name != "source"}
+        own = inspect.signature(command).parameters
+
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> None:
+            given = {name: values.pop(name) for name in fields if name in values}
+            # A flag that was not given is None, or an empty list where it may be repeated.
+            command(**values, settings={name: value for name, value in given.items() if value not in (None, [])})
+
+        parameters = [parameter for name, parameter in own.items() if name != "settings"]
+        parameters += [_flag(name, field) for name, field in fields.items() if name not in own]
+        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
+
+
+def _flag(name: str, field: Any) -> inspect.Parameter:
+    text = (
+        field.description if field.default in (None, (), False) else f"{field.description} [default: {field.default}]"
+    )
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    kind: Any = field.annotation
+    if get_origin(kind) is tuple:
+        annotation: Any = list[str] | None
+    elif get_origin(kind) is Literal or not kinds:
+        annotation = kind | None
+    else:
+        annotation = kinds[0] | None
+    flag = f"--{name.replace('_', '-')}"
+    option = typer.Option(flag, help=text, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation, option]
+    )
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Answer --version; without a command the help is shown."""
+    if version:
+        sys.stdout.write(f"classifine {__version__}\n")
+        raise typer.Exit
+
+
+@app.command()
+@with_settings("data", "model", "train")
+def train(
+    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME]"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
+    ] = False,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
+    ] = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train a classifier: labelled texts in, an evaluated classifier in a folder out."""
+    config = configure(data, settings or {}, set or [])
+    from classifine import run
+
+    result = run.train(config, output, overwrite, say)
+    if as_json:
+        _print_json({"folder": str(result.folder), **result.evaluation.as_json()})
+    else:
+        sys.stdout.write(f"{result.folder}\n")
+
+
+@app.command()
+@with_settings("data", "model")
+def check(
+    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Say what is wrong with labelled texts; trains nothing. Exit 1 where they cannot be trained on."""
+    config = configure(data, settings or {}, [])
+    from classifine import run
+    from classifine.report.text import report_lines
+
+    report = run.check(config)
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        for line in report_lines(report):
+            sys.stdout.write(line + "\n")
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+@with_settings("data")
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
+    precision: Precision = "float32",
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Judge a classifier on labelled texts that it has not seen."""
+    config = configure(data, settings or {}, [])
+    from classifine import run
+    from classifine.report.text import evaluation_lines
+
+    result = run.evaluate_saved(model, config.data, precision)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        for line in evaluation_lines(result):
+            sys.stdout.write(line + "\n")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File to write; its ending is its form. [default: standard output]"
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", help="Column with the text. [default: as in training]")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of labels to add, best first.")] = 1,
+    all_scores: Annotated[bool, typer.Option("--all-scores", help="Add the score of every label.")] = False,
+    format: Annotated[
+        Literal["lines", "jsonl", "csv", "tsv"] | None,
+        typer.Option(help="Form of standard input. [default: lines, a text each]"),
+    ] = None,
+    precision: Precision = "float32",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of text files.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What separates the columns of a csv file.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of an xlsx file.")] = None,
+) -> None:
+    """Add a label and its score to every row of a file, in order."""
+    from classifine import run
+
+    data = Data(encoding=encoding, delimiter=delimiter, sheet=sheet)
+    wanted = run.PredictOptions(tuple(text or ()), top_k, all_scores, precision, format, data)
+    run.predict(model, source, output, wanted, sys.stdin.buffer, say)
+
+
+def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:
+    """Defaults < TOML file < `--set` and flags, checked; ConfigError lists every mistake."""
+    layers = [load_toml(Path(data))] if data.endswith(".toml") else [{"data": {"source": data}}]
+    return build(merge(*layers, *map(parse_assignment, assignments), nested(flags)))
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        app()
+    except ClassifineError as error:
+        for line in str(error).splitlines():
+            say(f"classifine: {line}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("classifine: stopped; nothing was written.")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

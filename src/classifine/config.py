@@ -1,0 +1,214 @@
+"""Every setting, once: name, type, default, bounds and help line.
+
+The command-line flags, the checks, the messages, the reference page and the record beside a saved model are all
+made from this text. It knows nothing about files of data, networks or hardware: a default of `None` means that a
+later step finds the value by itself and says what it found.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from classifine.errors import ConfigError
+
+DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Section(BaseModel):
+    """A group of settings; a value that is not declared here is a mistake, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Where the labelled texts are and how to read them."""
+
+    source: str | None = Field(None, description="Labelled texts: a file, a folder of split files, or a Hub id.")
+    validation: str | None = Field(
+        None, description="Rows for choosing the best epoch; cut from train where none are given."
+    )
+    test: str | None = Field(
+        None, description="Rows for the final report, used once; cut from train where none are given."
+    )
+    text: tuple[str, ...] = Field(
+        (), description="Column with the text, twice to join two columns; found by name and content."
+    )
+    label: str | None = Field(None, description="Column with the label; found by name and content.")
+    encoding: str | None = Field(None, description="Encoding of text files, such as utf-8 or cp1252; guessed and said.")
+    delimiter: str | None = Field(
+        None, description="What separates the columns of a csv file, such as ';'; guessed and said."
+    )
+    sheet: str | None = Field(None, description="Sheet of an xlsx file; the first by itself.")
+    validation_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for validation.")
+    test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test.")
+    drop_duplicates: bool = Field(False, description="Keep one row of each text in train.")
+    drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
+    drop_unseen: bool = Field(False, description="Leave out evaluation rows whose label train lacks.")
+    keep_shared: bool = Field(False, description="Keep train rows whose text is also in validation or test.")
+
+
+class Model(Section):
+    """The pre-trained encoder."""
+
+    base: str = Field(DEFAULT_BASE, description="Pre-trained encoder: a folder or a Hub id.")
+    max_length: int | None = Field(
+        None, ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
+    )
+
+
+class Train(Section):
+    """How the network is fitted."""
+
+    epochs: int | None = Field(None, ge=1, le=1000, description="Passes over the training rows; fewer for more rows.")
+    batch_size: int = Field(32, ge=1, le=4096, description="Rows per optimiser step.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate of AdamW; by the size of the base."
+    )
+    head_rate: float = Field(10.0, gt=0, le=1000, description="Learning rate of the new head, as a multiple.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
+    warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
+    schedule: Literal["linear", "cosine"] = Field("linear", description="Learning rate after the warm-up.")
+    metric: Literal["accuracy", "macro_f1", "weighted_f1", "mcc", "loss"] = Field(
+        "macro_f1", description="Validation metric that chooses the best epoch."
+    )
+    patience: int = Field(2, ge=1, description="Epochs without a better metric before training stops.")
+    precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
+    seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
+
+
+class Config(Section):
+    """All settings of one run."""
+
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+
+
+SECTIONS: dict[str, type[Section]] = {"data": Data, "model": Model, "train": Train}
+
+
+def options() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield (section, name, field) of every setting, in the order in which they are shown."""
+    for section, kind in SECTIONS.items():
+        for name, field in kind.model_fields.items():
+            yield section, name, field
+
+
+def section_of(name: str) -> str:
+    """The section that holds the setting `name`; ConfigError with a suggestion where there is none."""
+    homes = {option: section for section, option, _ in options()}
+    if name not in homes:
+        raise ConfigError(f"There is no setting '{name}'.{_did_you_mean(name, homes)}")
+    return homes[name]
+
+
+def build(settings: Mapping[str, Any]) -> Config:
+    """A checked Config from nested settings such as `{"train": {"epochs": 3}}`; every mistake is listed at once."""
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(item) for item in error.errors())) from None
+
+
+def merge(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Nested settings laid over one another, the later ones on top; no argument is changed."""
+    result: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            result[section] = {**result.get(section, {}), **values}
+    return result
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{"epochs": 3}` -> `{"train": {"epochs": 3}}`; ConfigError for a name that no section has."""
+    result: dict[str, dict[str, Any]] = {}
+    for name, value in flat.items():
+        result.setdefault(section_of(name), {})[name] = value
+    return result
+
+
+def load_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """The settings of a TOML file; relative data paths are taken from the folder of that file."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"No such settings file: {path}. Give the path of a .toml file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f'{path} is not valid TOML: {error}. Text values need quotes: name = "value".') from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}. Give the path of a .toml file.") from None
+    for section, values in found.items():
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"{path} sets '{section}' outside a section. Put it under one of [{'], ['.join(SECTIONS)}]."
+            )
+    _anchor_paths(found.get("data", {}), path.parent)
+    if isinstance(found.get("data", {}).get("text"), str):
+        found["data"]["text"] = [found["data"]["text"]]
+    return found
+
+
+def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
+    """`train.epochs=3` -> `{"train": {"epochs": 3}}`; the value is read as TOML, or as text where it is not TOML."""
+    key, equals, value = text.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise ConfigError(f"--set got '{text}'. Write it as section.key=value, such as train.epochs=3.")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return {section: {name: parsed}}
+
+
+def type_name(field: FieldInfo) -> str:
+    """The type of a setting in words, for help texts and messages."""
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(map(str, get_args(field.annotation)))
+    if get_origin(field.annotation) is tuple:
+        return "list of text"
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return words[kinds[0]]
+
+
+def reference() -> str:
+    """The page of all settings in Markdown, as it stands in docs/settings.md."""
+    lines = ["# Settings", "", "Made from `src/classifine/config.py` by `make docs`. Defaults < TOML file < flags."]
+    for section, kind in SECTIONS.items():
+        lines += ["", f"## [{section}]", "", (kind.__doc__ or "").strip(), ""]
+        lines += ["| setting | flag | type | default | what it does |", "| --- | --- | --- | --- | --- |"]
+        for name, field in kind.model_fields.items():
+            flag = "(the argument)" if name == "source" else f"`--{name.replace('_', '-')}`"
+            default = "found by itself" if field.default in (None, ()) else f"`{field.default}`"
+            lines.append(f"| `{name}` | {flag} | {type_name(field)} | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
+    for name in ("source", "validation", "test"):
+        value = data.get(name)
+        if isinstance(value, str) and (folder / value).exists():
+            data[name] = str(folder / value)
+
+
+def _sentence(item: Any) -> str:
+    place = [str(part) for part in item["loc"]]
+    known = SECTIONS[place[0]].model_fields if place[0] in SECTIONS else {}
+    if item["type"] == "extra_forbidden":
+        if len(place) == 1:
+            return f"There is no section [{place[0]}].{_did_you_mean(place[0], SECTIONS)}"
+        return f"There is no setting '{'.'.join(place)}'.{_did_you_mean(place[1], known)}"
+    expected = type_name(known[place[1]]) if len(place) > 1 and place[1] in known else "a table of settings"
+    found = item["input"]
+    return f"{'.'.join(place[:2])} is {found!r}; expected {expected} ({item['msg'].lower()}). Change it."
+
+
+def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(known)}."

@@ -1,0 +1,1 @@
+"""Texts in: reading, checking, splitting and encoding labelled texts."""

@@ -1,0 +1,53 @@
+"""Texts to token ids, once, into a `datasets.Dataset` with fixed columns.
+
+Columns: `input_ids` and, where the tokenizer makes them, `token_type_ids` (lists, not padded), `length` (tokens)
+and, where the split has labels, `labels` (class id). It knows nothing about networks or batches.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from classifine.data.read import Split
+from classifine.labels import Labels
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_CHUNK = 10_000  # texts handed to the tokenizer at once: enough for its threads, little enough for memory
+
+
+def tokenise(texts: Sequence[str], tokenizer: Any, max_length: int) -> dict[str, list[list[int]]]:
+    """Token ids of each text, cut at `max_length`, without padding."""
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)
+    return {name: encoded[name] for name in encoded if name in ("input_ids", "token_type_ids")}
+
+
+def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int) -> "Dataset":
+    """A split as token ids and class ids, in the order of its rows."""
+    from datasets import Dataset
+
+    texts = split.texts
+    columns: dict[str, list[Any]] = {}
+    for start in range(0, len(texts), _CHUNK):
+        for name, values in tokenise(texts[start : start + _CHUNK], tokenizer, max_length).items():
+            columns.setdefault(name, []).extend(values)
+    columns["length"] = [len(ids) for ids in columns["input_ids"]]
+    columns["labels"] = labels.encode(split.labels)
+    return Dataset.from_dict(columns)
+
+
+def pad(columns: dict[str, list[list[int]]], pad_id: int) -> dict[str, Any]:
+    """Arrays (rows, longest) of int64 from lists of unequal length, with the `attention_mask` that tells them apart.
+
+    Every column but `input_ids` is padded with 0, as the type of a padding token does not matter.
+    """
+    import numpy as np
+
+    lengths = np.array([len(ids) for ids in columns["input_ids"]])
+    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    padded: dict[str, Any] = {"attention_mask": mask.astype(np.int64)}
+    for name, lists in columns.items():
+        array = np.full(mask.shape, pad_id if name == "input_ids" else 0, dtype=np.int64)
+        array[mask] = np.fromiter((value for ids in lists for value in ids), np.int64, int(lengths.sum()))
+        padded[name] = array
+    return padded

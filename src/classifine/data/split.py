@@ -1,0 +1,102 @@
+"""Three splits always: what the user gave is kept, what is missing is cut from train.
+
+The cut is stratified by label and seeded, and copies of a text stay on one side. It knows nothing about files,
+tokens or networks.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from classifine.data.check import normalised
+from classifine.data.read import Split, Splits
+from classifine.errors import DataError
+
+MAX_VALIDATION = 2000  # rows: standard error of an accuracy near 0.9 is 0.7 points, enough to choose an epoch
+MAX_TEST = 10_000  # rows: the same is 0.3 points
+
+
+@dataclass(frozen=True)
+class ThreeSplits:
+    """Train to fit on, validation to choose with, test to report on, once; `notes` say what was cut from where."""
+
+    train: Split
+    validation: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[Split, Split, Split]:
+        """Train, validation, test."""
+        return self.train, self.validation, self.test
+
+
+def split(splits: Splits, validation_share: float, test_share: float, seed: int) -> ThreeSplits:
+    """Complete `splits` to three. Shares are of the given train rows; cut splits are bounded in rows.
+
+    Raises DataError where too few rows are left for a split.
+    """
+    train, test, notes = splits.train, splits.test, []
+    if test is None:
+        rows = min(round(test_share * len(train)), MAX_TEST)
+        train, test = _cut(train, rows, "test", seed)
+        notes.append(_note(test, train))
+    # The share is of the rows that were given, also where test has taken some of them.
+    share = validation_share * len(splits.train) / max(len(train), 1)
+    train, validation = with_validation(replace(splits, train=train), share, seed)
+    if splits.validation is None:
+        notes.append(_note(validation, train))
+    return ThreeSplits(train, validation, test, tuple(notes))
+
+
+def with_validation(splits: Splits, share: float, seed: int) -> tuple[Split, Split]:
+    """(train, validation): the validation rows that were given, else a share of train set aside."""
+    train, validation = splits.train, splits.validation
+    if validation is None:
+        rows = min(round(share * len(train)), MAX_VALIDATION)
+        train, validation = _cut(train, rows, "validation", seed + 1)
+    if len(set(train.labels)) < 2:
+        raise DataError(f"Too few rows of {train.source} are left to train on ({len(train)}). Add rows.")
+    return train, validation
+
+
+def _note(part: Split, train: Split) -> str:
+    return f"{part.name}: {len(part)} rows cut from {train.source} (--{part.name} FILE gives your own)"
+
+
+def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
+    """About `rows` rows of `source` as a new split, and the rest; both in the order of `source`."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, text in enumerate(source.texts):
+        groups[normalised(text)].append(i)
+    labels = source.labels
+    by_label: dict[str, list[list[int]]] = defaultdict(list)
+    for group in groups.values():
+        by_label[labels[group[0]]].append(group)
+    chosen: set[int] = set()
+    draw = random.Random(seed)
+    share = rows / max(len(source), 1)
+    for label in sorted(by_label):
+        chosen |= _draw(by_label[label], share, draw)
+    if not chosen:
+        raise DataError(
+            f"{source.source} has too few distinct texts ({len(groups)}) to cut a {name} split from. "
+            f"Add rows, or give --{name} FILE."
+        )
+    rest = [i for i in range(len(source)) if i not in chosen]
+    return source.take(rest), source.take(sorted(chosen), name)
+
+
+def _draw(groups: Sequence[list[int]], share: float, draw: random.Random) -> set[int]:
+    """Rows of about `share` of a class in whole groups; at least one group if the class has three, never all."""
+    total = sum(map(len, groups))
+    wanted = max(round(share * total), 1 if len(groups) >= 3 else 0)
+    shuffled = list(groups)
+    draw.shuffle(shuffled)
+    taken: set[int] = set()
+    for group in shuffled[1:]:
+        # A group that overshoots by more than it fills would bend the class's share.
+        if len(taken) < wanted and len(taken) + len(group) <= wanted + len(group) // 2:
+            taken |= set(group)
+    return taken

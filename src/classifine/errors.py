@@ -1,0 +1,38 @@
+"""The mistakes that classifine answers with a sentence instead of a traceback.
+
+    ClassifineError
+      ConfigError      a setting: unknown, of the wrong type, out of bounds
+      DataError        the labelled texts: not found, not readable, nothing to learn from
+      ModelError       a base model or a saved classifier: not found, damaged, not one of ours
+      OutputError      a place to write to: exists already, cannot be written
+
+Each message has three parts: what was found, what was expected, what to do. The command line catches this tree in
+one place and exits with 1; any other exception is a bug of ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+
+
+class ClassifineError(Exception):
+    """Base of all errors that a user can mend. The message is one sentence or a short list of them."""
+
+
+class ConfigError(ClassifineError):
+    """A setting is unknown, of the wrong type or out of its bounds."""
+
+
+class DataError(ClassifineError):
+    """The data cannot be read, or nothing can be learned from it."""
+
+    @classmethod
+    def of(cls, problems: Iterable[str]) -> "DataError":
+        """One error that lists every problem, so that nobody mends them one run at a time."""
+        return cls("\n".join(problems))
+
+
+class ModelError(ClassifineError):
+    """A base model or a saved classifier cannot be found or does not hold what its name promises."""
+
+
+class OutputError(ClassifineError):
+    """The result cannot be written where it was asked for."""

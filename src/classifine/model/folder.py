@@ -1,0 +1,197 @@
+"""Networks in and out of folders: the base with a new head, and the saved classifier with its record.
+
+A saved folder is an ordinary transformers checkpoint with files of ours beside it: safetensors and JSON only. It is
+written under another name and moved into place, so a folder of that name is whole or absent. This file knows
+nothing about training or texts.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifine.errors import ModelError, OutputError
+from classifine.labels import Labels
+from classifine.model.base import Base, is_network
+
+RECORD = "classifine.json"
+FORMAT = 1  # of the record; a folder written by a newer one is refused, not misread
+# What the families call the dropout on attention weights.
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A classifier as loaded from its folder, ready to predict."""
+
+    folder: Path
+    network: Any
+    tokenizer: Any
+    labels: Labels
+    record: dict[str, Any]
+
+    @property
+    def max_length(self) -> int:
+        """Tokens kept of each text, in training and since."""
+        return int(self.record["max_length"])
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without transformers' progress bars and load reports, which say nothing that our users can act on."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_base(
+    base: Base, labels: Labels, attention: str | None = None, attention_dropout: bool = True
+) -> tuple[Any, Any]:
+    """(network, tokenizer) of a base with a new head for `labels`, in float32.
+
+    The head is drawn from torch's generator: seed it before. `attention` names transformers' implementation, None
+    leaves the choice to it. Raises ModelError where the folder holds no network that can classify.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet_transformers(), _loading(base.name):
+        config = AutoConfig.from_pretrained(
+            base.folder, num_labels=len(labels), id2label=labels.id2label, label2id=labels.label2id,
+            problem_type="single_label_classification", local_files_only=True,
+        )  # fmt: skip
+        for name in ATTENTION_DROPOUT if not attention_dropout else ():
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+        network = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, config=config, dtype="float32", attn_implementation=attention, local_files_only=True
+        )
+    return network, tokenizer
+
+
+def load(folder: Path) -> Saved:
+    """A saved classifier; ModelError where the folder is not one, is damaged or comes from a newer version."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    record = read_record(folder)
+    with quiet_transformers(), _loading(str(folder)):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        network = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype="float32", use_safetensors=True, local_files_only=True
+        )
+    labels = Labels.from_config(network.config.id2label, record["label_kind"])
+    if list(labels.names) != record["labels"]:
+        raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
+    return Saved(folder, network.eval(), tokenizer, labels, record)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a saved classifier; ModelError where the folder holds none that this version can read."""
+    if not folder.is_dir():
+        raise ModelError(f"No such classifier: {folder}. Give a folder that `classifine train` wrote.")
+    if not (folder / RECORD).is_file() or not is_network(folder):
+        raise ModelError(
+            f"{folder} is not a saved classifier: it lacks {RECORD} or weights. Give a folder that `classifine train` wrote."
+        )
+    try:
+        record = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        form = int(record["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / RECORD} is damaged ({error}). Train the classifier again.") from None
+    if form > FORMAT:
+        raise ModelError(f"{folder} was written by a newer classifine (format {form}). Update classifine.")
+    return record
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """OutputError, before any work is done, where `folder` could not be written afterwards."""
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder} exists already. Give another folder with -o, or replace it with --overwrite.")
+    if folder.exists() and not ((folder / RECORD).is_file() or (folder.is_dir() and not any(folder.iterdir()))):
+        raise OutputError(f"{folder} is not a saved classifier, so it is not replaced. Give another folder with -o.")
+    parent = next(place for place in folder.absolute().parents if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(f"{folder} cannot be written: {parent} is not a folder that you may write to. Change -o.")
+
+
+@contextlib.contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error."""
+    place = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}"
+    try:
+        place.mkdir(parents=True)
+        yield place
+        _open_to_readers(place)
+        _move(place, folder.absolute())
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. Free some space or change -o."
+        ) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict[str, Any]) -> None:
+    """Write network, tokenizer and record into `place`, and read back that the labels stand as they should."""
+    with quiet_transformers():
+        network.save_pretrained(place)
+        # Plain pipeline(..., truncation=True) then cuts where training did.
+        tokenizer.model_max_length = record["max_length"]
+        tokenizer.save_pretrained(place)
+    write_json(place / RECORD, {"format": FORMAT, "labels": list(labels.names), "label_kind": labels.kind, **record})
+    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    if Labels.from_config(config["id2label"]).names != labels.names:
+        raise ModelError(f"The labels did not survive saving: {config['id2label']}; expected {labels.names}.")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that people can read, with letters of every script as they are."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _open_to_readers(place: Path) -> None:
+    """Give every file the permissions of a plain new one; safetensors writes files that only their owner reads."""
+    plain = place / ".plain"
+    plain.touch()
+    mode = plain.stat().st_mode
+    plain.unlink()
+    for file in place.iterdir():
+        if file.is_file():
+            file.chmod(mode)
+
+
+def _move(place: Path, folder: Path) -> None:
+    if not folder.exists():
+        place.rename(folder)
+        return
+    old = place.with_name(place.name + ".old")
+    folder.rename(old)
+    place.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Turn what transformers raises on a folder that it cannot load into one sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{name} did not load as a text classifier: {reason} Check the folder or name another."
+        ) from error

@@ -1,0 +1,95 @@
+"""An evaluation, a data report and a model card as plain text for people.
+
+It only puts into words what it is given.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from classifine.data.check import DataReport
+from classifine.report.evaluate import Evaluation
+
+_CONFUSION_UP_TO = 12  # classes; a larger table does not fit on a terminal, evaluation.json holds it
+
+
+def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
+    """The headline, the baselines, the table of classes and, for few classes, the confusion matrix."""
+    headline = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc")
+    yield f"{evaluation.rows} rows: " + ", ".join(f"{name} {evaluation.metrics[name]:.4f}" for name in headline)
+    for baseline in evaluation.baselines:
+        yield f"  beside {baseline.name}: accuracy {baseline.accuracy:.4f}, macro_f1 {baseline.macro_f1:.4f}"
+    yield evaluation.verdict
+    width = max(len("class"), *(len(name) for name in evaluation.labels))
+    yield ""
+    yield f"{'class':{width}}  precision  recall      f1  rows"
+    for score in evaluation.classes:
+        yield f"{score.label:{width}}  {score.precision:9.3f}  {score.recall:6.3f}  {score.f1:6.3f}  {score.support:4d}"
+    if len(evaluation.labels) <= _CONFUSION_UP_TO:
+        yield ""
+        yield "confusion (lines: truth, columns: prediction, in the same order)"
+        for name, counts in zip(evaluation.labels, evaluation.confusion, strict=True):
+            yield f"{name:{width}}  " + " ".join(f"{count:5d}" for count in counts)
+
+
+def report_lines(report: DataReport) -> Iterator[str]:
+    """What the data is, then every error, then every warning."""
+    for name, facts in report.summary["splits"].items():
+        classes, characters = facts["classes"], facts["characters"]
+        yield (
+            f"{name:10} {facts['rows']} rows, {len(classes)} classes, {characters['median']} characters "
+            f"(median; longest {characters['longest']}), from {facts['source']}"
+        )
+    yield from report.summary["notes"]
+    for word, faults in (("error", report.errors), ("warning", report.warnings)):
+        for fault in faults:
+            yield f"{word:7} {fault}"
+    if not report.faults:
+        yield "no faults found"
+
+
+def card(record: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    """The model card: only facts of this run, from the weights that were kept."""
+    base, found = record["config"]["model"]["base"], evaluation["metrics"]
+    rows = "\n".join(f"| {name} | {found[name]:.4f} |" for name in ("accuracy", "macro_f1", "weighted_f1", "mcc"))
+    others = "\n".join(
+        f"- {b['name']}: accuracy {b['accuracy']:.4f}, macro_f1 {b['macro_f1']:.4f}" for b in evaluation["baselines"]
+    )
+    labels = ", ".join(f"`{name}`" for name in record["labels"])
+    # Only the name of a Hub repository belongs into the metadata block, never a path of this machine.
+    named = f"base_model: {base}\n" if record["base_origin"] != "a local folder" else ""
+    return f"""---
+library_name: transformers
+pipeline_tag: text-classification
+{named}tags:
+- text-classification
+- classifine
+---
+
+# {record["name"]}
+
+A text classifier that chooses one of {len(record["labels"])} labels: {labels}.
+Fine-tuned from {base} on {record["rows"]["train"]} rows ({record["best_epoch"]} epochs, the best on
+{record["rows"]["validation"]} validation rows).
+
+## Evaluation
+
+On {evaluation["rows"]} test rows that had no part in training or in any choice:
+
+| metric | value |
+| --- | --- |
+{rows}
+
+Beside it, on the same rows:
+
+{others}
+
+## Use
+
+```python
+from transformers import pipeline
+classify = pipeline("text-classification", "PATH", truncation=True)
+classify("a text")
+```
+
+or `classifine predict PATH texts.csv`.
+"""

@@ -1,0 +1,257 @@
+"""The whole story on one page: read, check, split, fit, decide, evaluate, save; and what follows from a saved folder.
+
+Each function is one command. What people should read goes to `say`; nothing here prints.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from classifine.config import Config, Data
+from classifine.data.check import DataReport, check_splits, clean
+from classifine.data.columns import find_text
+from classifine.data.formats import FORMS, Row, open_table, stream_table
+from classifine.data.read import Split, Splits, read_splits, sample_of
+from classifine.data.split import ThreeSplits, split
+from classifine.data.write import check_target, output_form, write_rows
+from classifine.errors import DataError, ModelError
+from classifine.labels import Labels
+from classifine.model.base import Base, find_base, token_counter
+from classifine.model.folder import check_output, load, save, workplace, write_json
+from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
+from classifine.report.text import card, evaluation_lines, report_lines
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run was written and what it reached."""
+
+    folder: Path
+    evaluation: Evaluation
+
+
+def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run:
+    """Labelled texts in, an evaluated classifier in a folder out.
+
+    Raises a ClassifineError, and writes nothing, where settings, data, base or output do not do.
+    """
+    from classifine.train.fit import fit
+
+    folder = output or _free_folder(Path("runs") / _name_of(str(config.data.source)))
+    check_output(folder, overwrite)
+    found = read_splits(config.data)
+    base = find_base(config.model.base)
+    report = _check(found, config, base)
+    for line in report_lines(report):
+        say(f"data    {line}")
+    report.raise_errors()
+    three = split(clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed)
+    for note in three.notes:
+        say(f"split   {note}")
+    labels = _labels(found, three)
+    with workplace(folder) as place:
+        fitted = fit(three.train, three.validation, labels, base, config, say, checkpoints=place)
+        record = {**fitted.record(config, found.columns), **_about_rows(folder, three)}
+        evaluation = _judge(place, fitted, three, labels, say)
+        save(place, fitted.network, fitted.tokenizer, labels, record)
+        write_json(place / "data_report.json", report.as_json())
+        write_json(place / "evaluation.json", evaluation.as_json())
+        _write_lines(place / "history.jsonl", (json.dumps(epoch) for epoch in fitted.training.history))
+        (place / "README.md").write_text(
+            card({**record, "labels": labels.names}, evaluation.as_json()), encoding="utf-8"
+        )
+    say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
+    return Run(folder, evaluation)
+
+
+def check(config: Config) -> DataReport:
+    """What is wrong with the data; trains nothing. Texts beyond the maximum length are counted if the base is here."""
+    found = read_splits(config.data)
+    try:
+        base = find_base(config.model.base)
+    except ModelError:
+        return check_splits(found, config.data)
+    return _check(found, config, base)
+
+
+def evaluate_saved(model: Path, config: Data, precision: str = "float32") -> Evaluation:
+    """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
+    from classifine.infer.predict import decision_of, text_logits
+
+    saved = load(model)
+    remembered = saved.record["columns"]
+    names = {"text": tuple(remembered["text"]), "label": remembered["label"]}
+    found = _read_as_trained(config, names)
+    rows = found.test or found.train
+    unknown = sorted({label for label in rows.labels if label is not None} - set(saved.labels.names))
+    if unknown and not config.drop_unseen:
+        raise DataError(
+            f"{rows.source} has labels that {model} does not know: {', '.join(unknown[:10])}. "
+            "Correct them, or leave their rows out with --drop-unseen."
+        )
+    kept = [
+        i
+        for i, (text, label) in enumerate(zip(rows.texts, rows.labels, strict=True))
+        if text and text.strip() and label in saved.labels.label2id
+    ]
+    if not kept:
+        raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
+    rows = rows.take(kept)
+    found_logits = text_logits(saved, rows.texts, precision)
+    return evaluate(found_logits, saved.labels.encode(rows.labels), saved.labels, decision_of(saved.record))
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What to add to each row and how to read rows that do not say: `text` names the columns to judge."""
+
+    text: tuple[str, ...] = ()
+    top_k: int = 1
+    all_scores: bool = False
+    precision: str = "float32"
+    form: str | None = None
+    data: Data = Data()
+
+
+def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
+    """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
+    from classifine.infer.predict import Answer, scored_rows
+
+    if output is not None:
+        check_target(output)
+    saved = load(model)
+    rows, form, sample = _incoming(source, options, stdin, say)
+    text = find_text(sample, options.text or saved.record["columns"]["text"], source)
+    for name in options.text:
+        if not any(name in row for row in sample):
+            raise DataError(f"{source} has no column '{name}'. It has {', '.join(sample[0])}. Change --text.")
+    say(f"judging {' + '.join(text)} of {source} with {model}")
+    answer = Answer(saved, {name for row in sample for name in row}, options.top_k, options.all_scores)
+    target = output_form(output) if output else form if form in ("csv", "tsv") else "jsonl"
+    blank = 0
+
+    def answered() -> Iterable[Row]:
+        nonlocal blank
+        for row, scores in scored_rows(saved, rows, text, options.precision):
+            blank += scores is None
+            yield answer(row, scores)
+
+    count = write_rows(answered(), output, target)
+    say(
+        f"{count} rows"
+        + (f", {blank} without text left unlabelled" if blank else "")
+        + (f", in {output}" if output else "")
+    )
+    return count
+
+
+def _incoming(source: str, options: PredictOptions, stdin: IO[bytes], say: Say) -> tuple[Iterable[Row], str, list[Row]]:
+    """(rows, form, the first rows) of a file or of standard input."""
+    if source != "-":
+        table = open_table(Path(source), options.data, options.form)
+        for note in table.notes:
+            say(f"{source}: {note}")
+        form = options.form or _form_name(source)
+        return table.rows(), form, sample_of(table)
+    from itertools import chain, islice
+
+    form = options.form or "lines"
+    if form not in ("lines", "jsonl", "csv", "tsv"):
+        raise DataError(f"--format is {form}; standard input takes lines, jsonl, csv or tsv. Give a file instead.")
+    rows = stream_table(stdin, "standard input", form, options.data)
+    sample = list(islice(rows, 100 if form != "lines" else 1))
+    if not sample:
+        raise DataError("Standard input is empty; expected a text a line, or rows in the --format that you name.")
+    return chain(sample, rows), form, sample
+
+
+def _form_name(source: str) -> str:
+    from classifine.data.formats import form_of
+
+    return form_of(Path(source))
+
+
+def _read_as_trained(config: Data, names: dict[str, Any]) -> Splits:
+    """Read with the columns that the classifier was trained on, or find columns anew where the data lacks them."""
+    update = {key: value for key, value in names.items() if value and not getattr(config, key)}
+    try:
+        return read_splits(config.model_copy(update=update))
+    except DataError as error:
+        if update and "has no column" in str(error):
+            return read_splits(config)
+        raise
+
+
+def _check(found: Splits, config: Config, base: Base) -> DataReport:
+    return check_splits(found, config.data, token_counter(base.folder), base.max_length(config.model.max_length))
+
+
+def _labels(found: Splits, three: ThreeSplits) -> Labels:
+    """The fixed order of the classes, less those that lost every training row to the check."""
+    left = set(three.train.labels)
+    return Labels(tuple(name for name in found.label_set.names if name in left), found.label_set.kind)
+
+
+def _judge(place: Path, fitted: Any, three: ThreeSplits, labels: Labels, say: Say) -> Evaluation:
+    """The report on test, once: metrics, baselines and every prediction."""
+    from classifine.data.encode import tokenise
+    from classifine.infer.forward import logits
+
+    test, truth = three.test, labels.encode(three.test.labels)
+    columns = tokenise(test.texts, fitted.tokenizer, fitted.recipe.max_length)
+    found = logits(fitted.network, columns, fitted.tokenizer.pad_token_id or 0)
+    simpler = baselines(three.train.texts, labels.encode(three.train.labels), test.texts, truth)
+    evaluation = evaluate(found, truth, labels, fitted.decision, simpler)
+    scores = fitted.decision.scores(found)
+    _write_lines(
+        place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, fitted.decision)
+    )
+    for line in evaluation_lines(evaluation):
+        say(f"test    {line}")
+    return evaluation
+
+
+def _about_rows(folder: Path, three: ThreeSplits) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "rows": {part.name: len(part) for part in three.all},
+        "data_fingerprint": {part.name: fingerprint(part) for part in three.all},
+    }
+
+
+def fingerprint(part: Split) -> str:
+    """The sha256 of a split's texts and labels in their order: two runs saw the same rows if it is the same."""
+    digest = hashlib.sha256()
+    for text, label in zip(part.texts, part.labels, strict=True):
+        digest.update(f"{text}\0{label}\0".encode())
+    return digest.hexdigest()
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+
+
+def _name_of(source: str) -> str:
+    name = source.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".gz")
+    stem, dot, ending = name.rpartition(".")
+    name = stem if dot and f".{ending.lower()}" in FORMS else name
+    # A folder says more than a file that is called after its split.
+    if name.lower() in ("train", "data") and Path(source).absolute().parent.name:
+        name = Path(source).absolute().parent.name
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "classifier"
+
+
+def _free_folder(folder: Path) -> Path:
+    number = 1
+    result = folder
+    while result.exists():
+        number += 1
+        result = folder.with_name(f"{folder.name}-{number}")
+    return result

@@ -1,0 +1,1 @@
+"""Fitting networks; the only place that uses the Trainer of transformers."""

@@ -1,0 +1,90 @@
+"""From three splits of text to a fitted classifier: load the base, encode, choose the recipe, train.
+
+Both faces, the command line and the Python class, come through here. It knows nothing about files of data or
+about reports.
+"""
+
+import platform
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from classifine.config import Config
+from classifine.data.columns import Columns
+from classifine.data.encode import encode
+from classifine.data.read import Split
+from classifine.decide import Decision
+from classifine.labels import Labels
+from classifine.model.base import Base
+from classifine.model.folder import ATTENTION_DROPOUT, load_base, quiet_transformers
+from classifine.train.memory import peak_memory_mib
+from classifine.train.progress import Say
+from classifine.train.recipe import Recipe, choose, look_at_hardware
+from classifine.train.trainer import Training, train
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted network with all that it takes to use it and to tell how it came about."""
+
+    network: Any
+    tokenizer: Any
+    labels: Labels
+    decision: Decision
+    recipe: Recipe
+    training: Training
+    base: Base
+
+    def record(self, config: Config, columns: Columns) -> dict[str, Any]:
+        """What stays of the run beside the weights: how it was done, in how much time, with which versions."""
+        training = self.training
+        packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
+        return {
+            "task": "single_label",
+            "config": config.model_dump(mode="json"),
+            "recipe": self.recipe.as_json(),
+            "columns": {"text": list(columns.text), "label": columns.label},
+            "max_length": self.recipe.max_length,
+            "base_origin": self.base.origin,
+            "decision": {"temperature": self.decision.temperature},
+            "best_epoch": training.best_epoch,
+            "epochs_run": len(training.history),
+            "alarms": list(training.alarms),
+            "seed": self.recipe.seed,
+            "train_seconds": training.seconds,
+            "train_rows_per_second": training.rows_per_second,
+            "peak_memory_mib": peak_memory_mib(),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        }
+
+
+def fit(
+    train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say,
+    checkpoints: Path | None = None,
+) -> Fitted:  # fmt: skip
+    """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
+
+    `checkpoints` is where the weights of the epochs lie while it runs; a temporary folder by default.
+    """
+    from transformers import set_seed
+
+    hardware = look_at_hardware()
+    max_length = base.max_length(config.model.max_length)
+    # Head, order and dropout all follow from this seed; the split has taken it already.
+    set_seed(config.train.seed)
+    on_cpu = hardware.device == "cpu"
+    network, tokenizer = load_base(base, labels, "eager" if on_cpu else None, attention_dropout=not on_cpu)
+    recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length)
+    say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
+    for i, line in enumerate(recipe.lines()):
+        say(f"{'recipe' if i == 0 else '':7} {line}")
+    rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
+    with quiet_transformers(), tempfile.TemporaryDirectory(dir=checkpoints) as folder:
+        training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
+    # What was left out for speed belongs to this run, not to the network that others may train on.
+    for name in ATTENTION_DROPOUT:
+        if name in base.config:
+            setattr(network.config, name, base.config[name])
+    return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)

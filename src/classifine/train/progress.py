@@ -1,0 +1,120 @@
+"""What people see while a network is trained, and the history that stays: callbacks of the Trainer.
+
+On a terminal a bar with rows per second and time left; elsewhere a line every tenth of the way. It knows nothing
+about how training works.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+Say = Callable[[str], None]
+
+
+class History(TrainerCallback):
+    """One dictionary an epoch in `epochs`: mean training loss, every validation metric, seconds since the start."""
+
+    def __init__(self, say: Say) -> None:
+        self.epochs: list[dict[str, Any]] = []
+        self.losses: list[float] = []
+        self._say = say
+        self._start = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        validation = {name.removeprefix("eval_"): value for name, value in metrics.items() if name != "epoch"}
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        seconds = round(time.monotonic() - self._start, 1)
+        self.epochs.append(
+            {"epoch": round(state.epoch), "train_loss": loss, "validation": validation, "seconds": seconds}
+        )
+        self.losses = []
+        shown = ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
+        self._say(f"epoch {round(state.epoch)}: training loss {loss:.4f}; validation {shown}")
+
+
+class Alarm(TrainerCallback):
+    """Says aloud when a network learns nothing: a loss no better than the constant guess, or one answer to all.
+
+    The constant guess answers each class by its share of the training rows; its loss is the entropy of those shares.
+    """
+
+    def __init__(self, labels: Sequence[int], history: History, say: Say) -> None:
+        shares = [count / len(labels) for count in Counter(labels).values()]
+        self.constant_guess = -sum(share * math.log(share) for share in shares)
+        self.said: list[str] = []
+        self._history = history
+        self._say = say
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        epoch = self._history.epochs[-1]
+        # Few rows and a warm-up can leave a first epoch with nothing learned yet, and nothing wrong.
+        if epoch["epoch"] < min(2, math.ceil(args.num_train_epochs)):
+            return
+        if not math.isfinite(epoch["train_loss"]) or epoch["train_loss"] > 0.98 * self.constant_guess:
+            self._raise(
+                f"Epoch {epoch['epoch']}: the training loss {epoch['train_loss']:.3f} is no better than a constant guess "
+                f"({self.constant_guess:.3f}). Try a lower --learning-rate or more --epochs, and check the labels."
+            )
+        if epoch["validation"]["predicted_classes"] == 1:
+            self._raise(
+                f"Epoch {epoch['epoch']}: one class swallows all predictions on validation. "
+                "Try more --epochs or another --learning-rate, and check the labels."
+            )
+
+    def _raise(self, sentence: str) -> None:
+        self.said.append(sentence)
+        self._say(f"ALARM {sentence}")
+
+
+class Meter(TrainerCallback):
+    """Progress with rows per second and time left: a bar on a terminal, else a line every tenth of the way."""
+
+    def __init__(self, batch_size: int, say: Say) -> None:
+        self._batch = batch_size
+        self._say = say
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f} %"),
+            TextColumn("{task.fields[rate]}"),
+        )
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console) if console.is_terminal else None
+        self._start = 0.0
+        self._said = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._start = time.monotonic()
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task("training", total=state.max_steps, rate="")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seconds = time.monotonic() - self._start
+        rate = state.global_step * self._batch / max(seconds, 1e-9)
+        if self._bar:
+            self._bar.update(self._task, completed=state.global_step, rate=f"{rate:.0f} rows/s")
+            return
+        tenth = 10 * state.global_step // max(state.max_steps, 1)
+        if tenth > self._said:
+            self._said = tenth
+            left = seconds / state.global_step * (state.max_steps - state.global_step)
+            self._say(f"training: {tenth * 10} %, {rate:.0f} rows/s, {left:.0f} s left")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also after an interruption."""
+        if self._bar:
+            self._bar.stop()

@@ -1,0 +1,186 @@
+"""How this run will be trained, decided from the settings, the hardware and the data, before anything starts.
+
+A recipe is complete: two runs with one recipe and one machine do the same. What the user did not set is chosen by
+what was measured (benchmarks/README.md). It knows nothing about texts or networks.
+"""
+
+import math
+import os
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from classifine.config import Train
+from classifine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+# An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
+SMALL_PARAMETERS = 50_000_000
+SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
+LARGE_PARAMETERS = 200_000_000
+# Passes over the data: enough steps for a new head on few rows, no more than pays on many.
+ROWS_SEEN = 60_000
+MIN_EPOCHS, MAX_EPOCHS = 2, 12
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the network will run on; `bf16` tells whether bfloat16 products are faster here than float32's."""
+
+    device: str
+    name: str
+    cores: int
+    bf16: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens."""
+
+    device: str
+    precision: str
+    attention: str | None
+    attention_dropout: bool
+    epochs: int
+    batch_size: int
+    steps: int
+    learning_rate: float
+    head_rate: float
+    weight_decay: float
+    warmup_steps: int
+    schedule: str
+    metric: str
+    patience: int
+    max_length: int
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as plain values, for the record."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The recipe in words, for people, with the flags that change it."""
+        dropout = "" if self.attention_dropout else ", no dropout on attention"
+        return [
+            f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
+            f"AdamW, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
+            f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
+            f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
+            f"texts cut at {self.max_length} tokens (--max-length)",
+            f"best epoch by {self.metric}, stops after {self.patience} without a better one (--metric, --patience)",
+        ]
+
+
+def look_at_hardware() -> Hardware:
+    """The device that training would use, with bfloat16 timed on a processor (about 0.1 s) and asked for on a GPU."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if torch.cuda.is_available():
+        return Hardware("cuda", torch.cuda.get_device_name(), cores, torch.cuda.is_bf16_supported(False))
+    return Hardware("cpu", "processor", cores, _bf16_pays())
+
+
+def _bf16_pays() -> bool:
+    """Whether a matrix product of an encoder's shape is clearly faster in bfloat16 on this processor.
+
+    Asking for the instruction set is not enough: some processors run bfloat16 by emulation, slower than float32.
+    """
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        left, right = torch.ones(512, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
+        times = []
+        for _ in range(9):
+            start = time.perf_counter()
+            torch.nn.functional.linear(left, right)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    return seconds(torch.bfloat16) * 1.3 < seconds(torch.float32)
+
+
+def choose(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int) -> Recipe:
+    """The recipe for `rows` training rows and a network of `parameters` weights.
+
+    Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
+    """
+    if config.precision == "bf16" and not hardware.bf16 and hardware.device == "cuda":
+        raise ConfigError(f"--precision is bf16, which {hardware.name} does not have. Use --precision float32.")
+    precision = "bf16" if config.precision == "auto" and hardware.bf16 else config.precision
+    epochs = config.epochs or min(max(round(ROWS_SEEN / max(rows, 1)), MIN_EPOCHS), MAX_EPOCHS)
+    steps = epochs * math.ceil(rows / config.batch_size)
+    on_cpu = hardware.device == "cpu"
+    return Recipe(
+        device=hardware.device,
+        precision="float32" if precision == "auto" else precision,
+        # Measured at the lengths of news and tweets: PyTorch's fused attention has a slow backward on processors,
+        # and drawing masks for attention weights costs more there than the regularisation brings.
+        attention="eager" if on_cpu else None,
+        attention_dropout=not on_cpu,
+        epochs=epochs,
+        batch_size=config.batch_size,
+        steps=steps,
+        learning_rate=config.learning_rate or _rate(parameters),
+        head_rate=config.head_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
+        schedule=config.schedule,
+        metric=config.metric,
+        patience=config.patience,
+        max_length=max_length,
+        seed=config.seed,
+    )
+
+
+def _rate(parameters: int) -> float:
+    if parameters < SMALL_PARAMETERS:
+        return SMALL_RATE
+    return BASE_RATE if parameters < LARGE_PARAMETERS else LARGE_RATE
+
+
+def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
+    """Transformers' arguments for a recipe; checkpoints go to `folder`.
+
+    Raises ConfigError where the installed transformers does not know one of the names.
+    """
+    import transformers
+
+    wanted: dict[str, Any] = {
+        "output_dir": folder,
+        "per_device_train_batch_size": recipe.batch_size,
+        "num_train_epochs": recipe.epochs,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "warmup_steps": recipe.warmup_steps,
+        "lr_scheduler_type": recipe.schedule,
+        "optim": "adamw_torch_fused",
+        "bf16": recipe.precision == "bf16",
+        "use_cpu": recipe.device == "cpu",
+        "seed": recipe.seed,
+        "train_sampling_strategy": "group_by_length",
+        "length_column_name": "length",
+        # Each epoch is judged; the best one's weights and the last one's are on disk, nothing older.
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "save_only_model": True,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": recipe.metric,
+        "greater_is_better": recipe.metric != "loss",
+        "logging_strategy": "steps",
+        "logging_steps": max(1, recipe.steps // recipe.epochs // 20),
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": recipe.device == "cuda",
+    }
+    try:
+        return transformers.TrainingArguments(**wanted)
+    except TypeError as error:
+        raise ConfigError(
+            f"transformers {transformers.__version__} does not know a setting that classifine uses: {error}. "
+            "Install the version that classifine's lock names."
+        ) from error

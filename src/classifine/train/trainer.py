@@ -1,0 +1,138 @@
+"""The one place that uses transformers' Trainer: fit a network to encoded rows by a recipe.
+
+The subclass replaces the Trainer's evaluation by ours, so that an epoch is judged by the same forward loop and the
+same decision as every later prediction. It knows nothing about texts, files of data or saved classifiers.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer
+
+from classifine import metrics
+from classifine.data.encode import pad
+from classifine.decide import Decision
+from classifine.infer.forward import logits
+from classifine.train.dropout import fast_dropout
+from classifine.train.memory import keep_freed_memory
+from classifine.train.progress import Alarm, History, Meter, Say
+from classifine.train.recipe import Recipe, training_arguments
+
+INPUTS = ("input_ids", "token_type_ids")
+Validate = Callable[[Any], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What fitting left behind, beside the network's weights: one dictionary an epoch, alarms, time."""
+
+    history: tuple[dict[str, Any], ...]
+    best_epoch: int
+    alarms: tuple[str, ...]
+    seconds: float
+    rows_per_second: float
+
+
+class JudgedTrainer(Trainer):
+    """A Trainer whose evaluation is `validate(network) -> metrics`; it keeps the Trainer's own book-keeping."""
+
+    def __init__(self, *, validate: Validate, head_rate: float, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._validate = validate
+        self._head_rate = head_rate
+        # It prints dictionaries to standard output, which carries data only.
+        self.remove_callback(PrinterCallback)
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """Judge the network as it stands and tell the callbacks, as the Trainer expects of it."""
+        found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
+        self.log(found)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's optimiser, with the new head learning `head_rate` times as fast as the pre-trained rest."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        head = {id(weight) for name, weight in self.model.named_parameters() if _in_head(self.model, name)}
+        for group in list(optimizer.param_groups):
+            own = [weight for weight in group["params"] if id(weight) in head]
+            if own and self._head_rate != 1:
+                group["params"] = [weight for weight in group["params"] if id(weight) not in head]
+                settings = {key: value for key, value in group.items() if key not in ("params", "lr")}
+                optimizer.add_param_group({**settings, "params": own, "lr": group["lr"] * self._head_rate})
+        return optimizer
+
+
+def _in_head(network: Any, name: str) -> bool:
+    """Whether a weight is outside the pre-trained encoder, whose weights all carry its prefix."""
+    return not name.startswith(f"{network.base_model_prefix}.")
+
+
+def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe, folder: str, say: Say) -> Training:
+    """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
+
+    `rows` and `validation` are datasets as `data.encode.encode` makes them; checkpoints go to `folder` while it runs.
+    """
+    history = History(say)
+    alarm = Alarm(rows["labels"][:], history, say)
+    meter = Meter(recipe.batch_size, say)
+    trainer = JudgedTrainer(
+        model=network,
+        args=training_arguments(recipe, folder),
+        train_dataset=rows,
+        eval_dataset=validation,
+        data_collator=_collator(pad_id),
+        callbacks=[history, alarm, meter, EarlyStoppingCallback(recipe.patience)],
+        validate=validator(validation, pad_id, recipe.precision),
+        head_rate=recipe.head_rate,
+    )
+    on_cpu = recipe.device == "cpu"
+    if on_cpu:
+        keep_freed_memory()
+    start = time.monotonic()
+    try:
+        with fast_dropout(network) if on_cpu else contextlib.nullcontext():
+            trainer.train()
+    finally:
+        meter.close()
+    seconds = time.monotonic() - start
+    best = round((trainer.state.best_global_step or trainer.state.global_step) / (recipe.steps / recipe.epochs))
+    rate = len(rows) * len(history.epochs) / seconds
+    return Training(tuple(history.epochs), best, tuple(alarm.said), round(seconds, 1), round(rate, 1))
+
+
+def validator(encoded: Any, pad_id: int, precision: str) -> Validate:
+    """A function that judges a network on `encoded`: its metrics, loss and number of classes answered."""
+    columns = input_columns(encoded)
+    truth = np.array(encoded["labels"][:])
+
+    def validate(network: Any) -> dict[str, float]:
+        decision = Decision()
+        scores = decision.scores(logits(network, columns, pad_id, precision))
+        predicted = decision.choose(scores)
+        result = metrics.single_label(truth, predicted)
+        result["loss"] = metrics.negative_log_likelihood(truth, scores)
+        result["predicted_classes"] = len(set(predicted.tolist()))
+        return result
+
+    return validate
+
+
+def input_columns(encoded: Any) -> dict[str, list[list[int]]]:
+    """The columns of an encoded dataset that the network takes, as lists of token ids."""
+    return {name: encoded[name][:] for name in INPUTS if name in encoded.column_names}
+
+
+def _collator(pad_id: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:
+    def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        columns = {name: [row[name] for row in rows] for name in INPUTS if name in rows[0]}
+        batch = {name: torch.from_numpy(array) for name, array in pad(columns, pad_id).items()}
+        return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
+
+    return collate
