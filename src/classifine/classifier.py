@@ -5,7 +5,8 @@ It goes the same way as the command line (check, split, fit, evaluate, save) and
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from classifine.data.columns import Columns
 from classifine.data.read import Splits, from_lists, from_rows
 from classifine.data.split import with_validation
 from classifine.errors import ClassifineError, DataError
-from classifine.labels import Labels, kind_of
+from classifine.labels import kind_of
 from classifine.model.base import find_base
 from classifine.model.folder import Saved, check_output, load, save, workplace
 from classifine.report.evaluate import Evaluation, evaluate
@@ -73,6 +74,8 @@ class TextClassifier:
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> Evaluation:
         """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics."""
         rows = from_lists(texts, labels, "test")
+        if not len(rows):
+            raise DataError("Got no texts; expected one or more with their labels. Give labelled rows.")
         known = self._fitted.labels
         return evaluate(self._logits(rows.texts), known.encode(rows.labels), known, self._decision)
 
@@ -110,17 +113,25 @@ class TextClassifier:
 
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write [text].")
-        return text_logits(self._fitted, [str(text) for text in texts])
+        listed = list(texts)
+        wrong = next((i for i, text in enumerate(listed) if not isinstance(text, str)), None)
+        if wrong is not None:
+            raise DataError(
+                f"Text {wrong + 1} of {len(listed)} is {listed[wrong]!r}; expected text. Replace or drop it."
+            )
+        return text_logits(self._fitted, listed)
 
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
         if labels is None:
             if not hasattr(texts, "to_dict"):
                 raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
-            return from_rows(texts.to_dict("records"), self._config.data)
+            # A data frame marks what is missing in four ways (None, nan, NaT, NA); rows know one.
+            frame = texts.astype(object).where(texts.notna(), None)
+            return from_rows(frame.to_dict("records"), self._config.data)
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write fit([text, ...], [label, ...]).")
-        values = [value.item() if isinstance(value, np.generic) else value for value in labels]
-        judge = from_lists(validation[0], validation[1], "validation") if validation else None
+        values = _plain(labels)
+        judge = from_lists(list(validation[0]), _plain(validation[1]), "validation") if validation else None
         return Splits(from_lists(list(texts), values), validation=judge, kind=kind_of(values))
 
     def _train(self, found: Splits) -> None:
@@ -129,7 +140,7 @@ class TextClassifier:
         config = self._config
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
-        labels = Labels.ordered(set(train.labels), found.kind)
+        labels = replace(found, train=train).label_set
         fitted = fit(train, validation, labels, find_base(config.model.base), config, self._say)
         columns = found.columns if found.columns.text else Columns(("text",), "label")
         record = fitted.record(config, columns)
@@ -143,3 +154,8 @@ class TextClassifier:
     def _say(self, line: str) -> None:
         if self.verbose:
             sys.stderr.write(line + "\n")
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """Values of Python's own types, from a list, an array or a series."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]

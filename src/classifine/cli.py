@@ -14,12 +14,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperGroup
 
 from classifine import __version__
 from classifine.config import Config, Data, build, load_toml, merge, nested, options, parse_assignment
 from classifine.errors import ClassifineError
 
+
+class _Commands(TyperGroup):
+    """The commands, ended our way: typer would meet an interruption without a word and a closed pipe with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; end the process where it is interrupted or nobody reads its output any more."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("classifine: stopped; no file or folder was written.")
+            sys.exit(130)
+        except BrokenPipeError:
+            # The reader of our output has gone; Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="classifine",
     help="From labelled texts to a text classifier that can be trusted, published and served.",
     no_args_is_help=True,
@@ -184,9 +203,10 @@ def predict(
 ) -> None:
     """Add a label and its score to every row of a file, in order."""
     from classifine import run
+    from classifine.infer.files import PredictOptions
 
     data = Data(encoding=encoding, delimiter=delimiter, sheet=sheet)
-    wanted = run.PredictOptions(tuple(text or ()), top_k, all_scores, precision, format, data)
+    wanted = PredictOptions(tuple(text or ()), top_k, all_scores, precision, format, data)
     run.predict(model, source, output, wanted, sys.stdin.buffer, say)
 
 
@@ -208,10 +228,3 @@ def main() -> None:
         for line in str(error).splitlines():
             say(f"classifine: {line}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say("classifine: stopped; nothing was written.")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

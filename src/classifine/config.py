@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from classifine.errors import ConfigError
@@ -50,6 +50,11 @@ class Data(Section):
     drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
     drop_unseen: bool = Field(False, description="Leave out evaluation rows whose label train lacks.")
     keep_shared: bool = Field(False, description="Keep train rows whose text is also in validation or test.")
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class Model(Section):
@@ -135,7 +140,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def load_toml(path: Path) -> dict[str, dict[str, Any]]:
     """The settings of a TOML file; relative data paths are taken from the folder of that file."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"No such settings file: {path}. Give the path of a .toml file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -148,8 +153,6 @@ def load_toml(path: Path) -> dict[str, dict[str, Any]]:
                 f"{path} sets '{section}' outside a section. Put it under one of [{'], ['.join(SECTIONS)}]."
             )
     _anchor_paths(found.get("data", {}), path.parent)
-    if isinstance(found.get("data", {}).get("text"), str):
-        found["data"]["text"] = [found["data"]["text"]]
     return found
 
 
@@ -203,7 +206,9 @@ def _sentence(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         if len(place) == 1:
             return f"There is no section [{place[0]}].{_did_you_mean(place[0], SECTIONS)}"
-        return f"There is no setting '{'.'.join(place)}'.{_did_you_mean(place[1], known)}"
+        elsewhere = [f" It is '{section}.{name}'." for section, name, _ in options() if name == place[1]]
+        hint = elsewhere[0] if elsewhere else _did_you_mean(place[1], known)
+        return f"There is no setting '{'.'.join(place)}'.{hint}"
     expected = type_name(known[place[1]]) if len(place) > 1 and place[1] in known else "a table of settings"
     found = item["input"]
     return f"{'.'.join(place[:2])} is {found!r}; expected {expected} ({item['msg'].lower()}). Change it."

@@ -71,16 +71,22 @@ class Labels:
         return list(self.names)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value of the data stands for none: None, NaN, and what data frames use for them."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA answers every comparison with itself
+        return True
+
+
 def as_name(value: Any) -> str | None:
     """The name of a label value as found in data: stripped text; None for a missing one.
 
     A whole number that a spreadsheet or a data frame turned into 3.0 is named "3".
     """
-    if value is None:
+    if is_missing(value):
         return None
     if isinstance(value, float):
-        if value != value:
-            return None
         return str(int(value)) if value.is_integer() else str(value)
     return str(value).strip() or None
 
@@ -89,7 +95,7 @@ def kind_of(values: Iterable[Any]) -> Kind:
     """What the label values were: "bool", "int" or "str"; missing ones do not count."""
     kinds: set[Kind] = set()
     for value in values:
-        if value is None or value != value:
+        if is_missing(value):
             continue
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         kinds.add("bool" if isinstance(value, bool) else "int" if whole else "str")

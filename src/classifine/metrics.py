@@ -39,7 +39,9 @@ def single_label(truth: Ints, predicted: Ints) -> dict[str, float]:
         )
         result[f"{average}_precision"], result[f"{average}_recall"] = float(precision), float(recall)
         result[f"{average}_f1"] = float(f1)
-    result["mcc"] = float(sk.matthews_corrcoef(truth, predicted))
+    # Undefined, and warned about, where nothing varies; 0 is then the usual value.
+    varies = len(np.union1d(truth, predicted)) > 1
+    result["mcc"] = float(sk.matthews_corrcoef(truth, predicted)) if varies else 0.0
     return result
 
 

@@ -7,19 +7,18 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from classifine.config import Config, Data
 from classifine.data.check import DataReport, check_splits, clean
-from classifine.data.columns import find_text
-from classifine.data.formats import FORMS, Row, open_table, stream_table
-from classifine.data.read import Split, Splits, read_splits, sample_of
+from classifine.data.formats import FORMS
+from classifine.data.read import Split, Splits, read_splits
 from classifine.data.split import ThreeSplits, split
-from classifine.data.write import check_target, output_form, write_rows
+from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
-from classifine.labels import Labels
+from classifine.infer.files import PredictOptions, predict_file
 from classifine.model.base import Base, find_base, token_counter
 from classifine.model.folder import check_output, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
@@ -54,7 +53,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
     three = split(clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed)
     for note in three.notes:
         say(f"split   {note}")
-    labels = _labels(found, three)
+    labels = replace(found, train=three.train).label_set
     with workplace(folder) as place:
         fitted = fit(three.train, three.validation, labels, base, config, say, checkpoints=place)
         record = {**fitted.record(config, found.columns), **_about_rows(folder, three)}
@@ -76,7 +75,8 @@ def check(config: Config) -> DataReport:
     try:
         base = find_base(config.model.base)
     except ModelError:
-        return check_splits(found, config.data)
+        note = f"{config.model.base} is not on this machine, so texts beyond the maximum length are not counted"
+        return check_splits(replace(found, notes=(*found.notes, note)), config.data)
     return _check(found, config, base)
 
 
@@ -107,74 +107,11 @@ def evaluate_saved(model: Path, config: Data, precision: str = "float32") -> Eva
     return evaluate(found_logits, saved.labels.encode(rows.labels), saved.labels, decision_of(saved.record))
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """What to add to each row and how to read rows that do not say: `text` names the columns to judge."""
-
-    text: tuple[str, ...] = ()
-    top_k: int = 1
-    all_scores: bool = False
-    precision: str = "float32"
-    form: str | None = None
-    data: Data = Data()
-
-
 def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
     """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
-    from classifine.infer.predict import Answer, scored_rows
-
     if output is not None:
         check_target(output)
-    saved = load(model)
-    rows, form, sample = _incoming(source, options, stdin, say)
-    text = find_text(sample, options.text or saved.record["columns"]["text"], source)
-    for name in options.text:
-        if not any(name in row for row in sample):
-            raise DataError(f"{source} has no column '{name}'. It has {', '.join(sample[0])}. Change --text.")
-    say(f"judging {' + '.join(text)} of {source} with {model}")
-    answer = Answer(saved, {name for row in sample for name in row}, options.top_k, options.all_scores)
-    target = output_form(output) if output else form if form in ("csv", "tsv") else "jsonl"
-    blank = 0
-
-    def answered() -> Iterable[Row]:
-        nonlocal blank
-        for row, scores in scored_rows(saved, rows, text, options.precision):
-            blank += scores is None
-            yield answer(row, scores)
-
-    count = write_rows(answered(), output, target)
-    say(
-        f"{count} rows"
-        + (f", {blank} without text left unlabelled" if blank else "")
-        + (f", in {output}" if output else "")
-    )
-    return count
-
-
-def _incoming(source: str, options: PredictOptions, stdin: IO[bytes], say: Say) -> tuple[Iterable[Row], str, list[Row]]:
-    """(rows, form, the first rows) of a file or of standard input."""
-    if source != "-":
-        table = open_table(Path(source), options.data, options.form)
-        for note in table.notes:
-            say(f"{source}: {note}")
-        form = options.form or _form_name(source)
-        return table.rows(), form, sample_of(table)
-    from itertools import chain, islice
-
-    form = options.form or "lines"
-    if form not in ("lines", "jsonl", "csv", "tsv"):
-        raise DataError(f"--format is {form}; standard input takes lines, jsonl, csv or tsv. Give a file instead.")
-    rows = stream_table(stdin, "standard input", form, options.data)
-    sample = list(islice(rows, 100 if form != "lines" else 1))
-    if not sample:
-        raise DataError("Standard input is empty; expected a text a line, or rows in the --format that you name.")
-    return chain(sample, rows), form, sample
-
-
-def _form_name(source: str) -> str:
-    from classifine.data.formats import form_of
-
-    return form_of(Path(source))
+    return predict_file(load(model), source, output, options, stdin, say)
 
 
 def _read_as_trained(config: Data, names: dict[str, Any]) -> Splits:
@@ -192,13 +129,7 @@ def _check(found: Splits, config: Config, base: Base) -> DataReport:
     return check_splits(found, config.data, token_counter(base.folder), base.max_length(config.model.max_length))
 
 
-def _labels(found: Splits, three: ThreeSplits) -> Labels:
-    """The fixed order of the classes, less those that lost every training row to the check."""
-    left = set(three.train.labels)
-    return Labels(tuple(name for name in found.label_set.names if name in left), found.label_set.kind)
-
-
-def _judge(place: Path, fitted: Any, three: ThreeSplits, labels: Labels, say: Say) -> Evaluation:
+def _judge(place: Path, fitted: Any, three: ThreeSplits, labels: Any, say: Say) -> Evaluation:
     """The report on test, once: metrics, baselines and every prediction."""
     from classifine.data.encode import tokenise
     from classifine.infer.forward import logits

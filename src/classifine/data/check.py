@@ -86,6 +86,9 @@ def check_splits(
     for check in (_labels, _copies, _shared):
         faults += check(usable, keys, config)
     faults = _positions_in(splits, usable, faults)
+    # What is left out can be the last of its class, so classes are compared over the rows that stay.
+    kept = clean(splits, faults)
+    faults += _positions_in(splits, kept, _unseen(kept, config))
     if count_tokens and len(usable.train):
         faults += _too_long(usable.train, count_tokens, max_length)
     return DataReport(tuple(faults), _summary(splits))
@@ -127,7 +130,7 @@ def _missing(split: Split) -> Iterator[Fault]:
         if positions:
             name = "unlabelled-rows" if kind == "missing-label" and split.name != "train" else kind
             yield _fault(
-                name, split, positions, f"{_count(positions, ids)} of {split.source} has {words}.", "Left out.", ids
+                name, split, positions, f"{_count(positions, split)} {_has(positions)} {words}.", "Left out.", ids
             )
 
 
@@ -148,7 +151,6 @@ def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
         )
     yield from _few_rows(splits, counts)
     yield from _spelling(splits, counts)
-    yield from _unseen(splits, counts, config)
 
 
 def _no_choice(splits: Splits, counts: Counter[str]) -> Fault:
@@ -164,7 +166,7 @@ def _few_rows(splits: Splits, counts: Counter[str]) -> Iterator[Fault]:
     if few:
         shown = ", ".join(f"'{name}' {counts[name]}" for name in few[:_SHOWN]) + (" ..." if len(few) > _SHOWN else "")
         yield Fault(
-            "few-rows", "warning", "train", f"{len(few)} of {len(counts)} classes have fewer than {FEW_ROWS} rows: {shown}.",
+            "few-rows", "warning", "train", f"{len(few)} of {len(counts)} classes {_has(few)} fewer than {FEW_ROWS} rows: {shown}.",
             "They are trained on, but what the report says of them will be unsure; label more of them.",
         )  # fmt: skip
 
@@ -175,19 +177,22 @@ def _spelling(splits: Splits, counts: Counter[str]) -> Iterator[Fault]:
         alike[normalised(name.replace("_", " "))].append(name)
     for names in alike.values():
         if len(names) > 1:
-            shown = ", ".join(f"'{name}' ({counts[name]} rows)" for name in sorted(names))
+            shown = ", ".join(f"'{name}' ({counts[name]} row{'s' * (counts[name] != 1)})" for name in sorted(names))
             yield Fault(
                 "label-spelling", "warning", "train", f"Labels that differ in spelling only: {shown}.",
                 "They are kept apart; write them alike if they are one class.",
             )  # fmt: skip
 
 
-def _unseen(splits: Splits, counts: Counter[str], config: Data) -> Iterator[Fault]:
+def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:
+    counts = Counter(splits.train.labels)
+    if len(counts) < 2:
+        return
     for split in splits.all[1:]:
         strange = [i for i, label in enumerate(split.labels) if label not in counts]
         if strange:
             names = sorted({split.labels[i] for i in strange})
-            message = f"{_count(strange, split.ids)} of {split.source} has a label that train lacks: {_names(names)}."
+            message = f"{_count(strange, split)} {_has(strange)} a label that train lacks: {_names(names)}."
             if config.drop_unseen:
                 yield _fault("unseen-class", split, strange, message, "Left out (--drop-unseen).", split.ids)
             else:
@@ -196,7 +201,7 @@ def _unseen(splits: Splits, counts: Counter[str], config: Data) -> Iterator[Faul
         absent = sorted(set(counts) - set(split.labels))
         if absent:
             yield Fault(
-                "absent-class", "warning", split.name, f"{split.source} has no row of {len(absent)} classes of train: {_names(absent)}.",
+                "absent-class", "warning", split.name, f"{split.source} has no row of {len(absent)} of the {len(counts)} classes of train: {_names(absent)}.",
                 "Nothing will be known about them from this split.",
             )  # fmt: skip
 
@@ -212,15 +217,15 @@ def _copies(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
         exact, near = _later_copies(repeated, texts)
         training = split.name == "train"
         for kind, positions, words in (
-            ("duplicate", exact, "repeats"),
-            ("near-duplicate", near, "repeats but for case, spaces or marks"),
+            ("duplicate", exact, "the text of an earlier row"),
+            ("near-duplicate", near, "the text of an earlier row but for case, spaces or marks"),
         ):
             if positions:
                 dropped = training and config.drop_duplicates
                 action = "Left out (--drop-duplicates)." if dropped else (
                     "Kept; --drop-duplicates leaves them out." if training else "Kept."
                 )  # fmt: skip
-                message = f"{_count(positions, ids)} of {split.source} {words} an earlier text."
+                message = f"{_count(positions, split)} {_has(positions)} {words}."
                 yield _fault(kind, split, positions, message, action, ids, dropped)
         if clashes:
             positions = sorted(i for group in clashes for i in group)
@@ -228,7 +233,7 @@ def _copies(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
             action = "Left out (--drop-conflicts)." if dropped else (
                 "Kept; correct them, or leave them out with --drop-conflicts." if training else "Kept."
             )  # fmt: skip
-            message = f"{len(clashes)} texts of {split.source} carry several labels ({_count(positions, ids)})."
+            message = f"{_count(positions, split)} share a text but not its label ({len(clashes)} such text{'s' * (len(clashes) != 1)})."
             yield _fault("conflicting-labels", split, positions, message, action, ids, dropped)
 
 
@@ -250,7 +255,7 @@ def _shared(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
         shared = [i for i, key in enumerate(keys[split.name]) if key in later]
         if shared:
             others = "validation or test" if split.name == "train" else "test"
-            message = f"{_count(shared, split.ids)} of {split.source} is also in {others}."
+            message = f"{_count(shared, split)} {_has(shared)} a text that is also in {others}."
             if config.keep_shared:
                 action = "Kept (--keep-shared): the report will flatter."
                 yield _fault("shared-rows", split, shared, message, action, split.ids, False)
@@ -331,9 +336,15 @@ def _fault(
     return Fault(kind, "warning", split.name, message, action, rows, frozenset(positions if drop else ()))
 
 
-def _count(positions: Sequence[int], ids: Sequence[int]) -> str:
-    """`1 row (7)` or `12 rows (3, 9, ...)`."""
-    return f"{len(positions)} row{'s' * (len(positions) != 1)} ({_rows([ids[i] for i in positions], '')})"
+def _count(positions: Sequence[int], split: Split) -> str:
+    """`1 row (7) of a.csv` or `12 rows (3, 9, ...) of a.csv`."""
+    ids = split.ids
+    numbers = _rows([ids[i] for i in positions], "")
+    return f"{len(positions)} row{'s' * (len(positions) != 1)} ({numbers}) of {split.source}"
+
+
+def _has(counted: Sequence[Any]) -> str:
+    return "has" if len(counted) == 1 else "have"
 
 
 def _rows(ids: Sequence[int], word: str = "row ") -> str:

@@ -54,7 +54,7 @@ class _Facts:
 
     @property
     def distinct(self) -> int:
-        return len(set(map(str, self.values)))
+        return len(set(map(as_name, self.values)))
 
     @property
     def can_be_text(self) -> bool:
@@ -124,6 +124,11 @@ def _find_label(facts: list[_Facts], source: str, notes: list[str]) -> str:
         raise DataError(
             f"{source} has several columns that could be the label: {_quoted(f.name for f in candidates)}. Name one with --label."
         )
+    if not named and best.name in set(map(as_name, best.values)):
+        raise DataError(
+            f"{source} seems to have no header: its first line holds '{best.name}', which is also a label below it. "
+            "Add a line such as text,label, or name the column with --label."
+        )
     # Of a number and its name the name is what people want to read.
     best = next((twin for twin in twins if not _all_numbers(twin)), best) if _all_numbers(best) else best
     notes.append(f"labels from column '{best.name}' (--label changes it)")
@@ -162,7 +167,7 @@ def _find_text(facts: list[_Facts], label: str | None, source: str, notes: list[
 
 
 def _same_partition(one: _Facts, other: _Facts) -> bool:
-    pairs = set(zip(map(str, one.values), map(str, other.values), strict=False))
+    pairs = set(zip(map(as_name, one.values), map(as_name, other.values), strict=False))
     return len(one.values) == len(other.values) and len(pairs) == one.distinct == other.distinct
 
 

@@ -10,8 +10,10 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +27,18 @@ FORMS = {**TEXT_FORMS, ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}
 DELIMITERS = ",;\t|"
 MAX_CELL = 1_000_000  # characters; a longer cell is nearly always a quotation mark that is never closed
 _VERIFY = 1 << 26  # bytes of a file that are read ahead to be sure of its encoding
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+# Beside UTF-8 and UTF-16: what spreadsheets of the last thirty years write.
+_CODE_PAGES = (
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257",
+    "cp932", "euc_jp", "gb18030", "big5", "cp949", "koi8_r",
+)  # fmt: skip
+_WESTERN = frozenset(
+    "àáâãäåæçèéêëìíîïñòóôõöøœùúûüÿßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜŸ“”‘’„‚–—…€°«»¡¿·•§®™£ªº´\N{NO-BREAK SPACE}"
+)
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,11 @@ def form_of(path: Path) -> str:
     """The form of a file by its name, such as "csv"; DataError for an ending that cannot be read."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"
-    ending = suffixes[-2] if zipped and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+    ending = "".join(suffixes[-2:-1] if zipped else suffixes[-1:])
     known = TEXT_FORMS if zipped else FORMS
     if ending not in known:
         raise DataError(
-            f"{path} ends in '{''.join(suffixes[-2:])}'. Expected one of {', '.join(FORMS)} (text forms also with .gz)."
+            f"{path} ends in '{ending}{'.gz' * zipped}'. Expected one of {', '.join(FORMS)} (text forms also with .gz)."
         )
     return known[ending]
 
@@ -66,6 +79,8 @@ def open_table(path: Path, config: Data, form: str | None = None) -> Table:
             raise DataError(f"{path} is empty; expected rows with a text and a label.")
         opener = {"parquet": _parquet, "xlsx": _xlsx, "json": _json}.get(form, _text)
         return opener(path, form, config)
+    except _DAMAGED as error:
+        raise DataError(_damaged(str(path), error)) from None
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror or error}. Check the file and its permissions."
@@ -74,9 +89,19 @@ def open_table(path: Path, config: Data, form: str | None = None) -> Table:
 
 def stream_table(stream: IO[bytes], name: str, form: str, config: Data) -> Iterator[Row]:
     """The rows of an open byte stream, such as standard input, in one of the text forms but json."""
-    lines = io.TextIOWrapper(stream, encoding=config.encoding or "utf-8-sig", newline="")
-    delimiter = config.delimiter or ("\t" if form == "tsv" else ",")
-    return _guarded(name, _parse(lines, form, delimiter, name))
+    encoding = _named_encoding(config.encoding or "utf-8")
+    delimiter = _one_character(config.delimiter or ("\t" if form == "tsv" else ","))
+
+    def rows() -> Iterator[Row]:
+        lines = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        try:
+            yield from _parse(lines, form, delimiter, name)
+        finally:
+            # The stream is the caller's to close.
+            if not stream.closed:
+                lines.detach()
+
+    return _guarded(name, rows())
 
 
 def _parse(lines: IO[str], form: str, delimiter: str, name: str) -> Iterator[Row]:
@@ -92,11 +117,18 @@ def _guarded(name: str, rows: Iterator[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not {error.encoding} (byte {error.object[error.start]:#04x}). Save it as UTF-8 or name its --encoding."
-        ) from None
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{name} is a damaged gzip file: {error}. Compress it again.") from None
+        raise DataError(_undecodable(name, error)) from None
+    except _DAMAGED as error:
+        raise DataError(_damaged(name, error)) from None
+
+
+def _undecodable(name: str, error: UnicodeDecodeError) -> str:
+    byte = f"byte {error.object[error.start]:#04x}"
+    return f"{name} is not {error.encoding} ({byte}). Save it as UTF-8 or name its --encoding."
+
+
+def _damaged(name: str, error: BaseException) -> str:
+    return f"{name} is not a whole gzip file: {error}. Compress it again."
 
 
 # --- text forms -------------------------------------------------------------------------------------------------
@@ -110,9 +142,7 @@ def _text(path: Path, form: str, config: Data) -> Table:
     encoding, notes = find_encoding(path, config.encoding)
     delimiter = ""
     if form in ("csv", "tsv"):
-        delimiter = config.delimiter or _sniff_delimiter(path, encoding, "\t" if form == "tsv" else ",")
-        if len(delimiter) != 1:
-            raise DataError(f"--delimiter is {delimiter!r}; expected a single character such as ';'.")
+        delimiter = _one_character(config.delimiter or _sniff_delimiter(path, encoding, "\t" if form == "tsv" else ","))
         if delimiter not in (config.delimiter, ",", "\t"):
             notes = (*notes, f"columns separated by {delimiter!r} (--delimiter changes it)")
 
@@ -126,15 +156,9 @@ def _text(path: Path, form: str, config: Data) -> Table:
 def find_encoding(path: Path, wanted: str | None) -> tuple[str, tuple[str, ...]]:
     """The encoding of a text file and a note where it was guessed: mark, then UTF-8, then by its letters."""
     if wanted:
-        try:
-            return codecs.lookup(wanted).name, ()
-        except LookupError:
-            raise DataError(f"--encoding is '{wanted}'; expected a name such as utf-8 or cp1252.") from None
-    try:
-        with _binary(path) as file:
-            head = file.read(_VERIFY)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is not a whole gzip file: {error}. Compress it again.") from None
+        return _named_encoding(wanted), ()
+    with _binary(path) as file:
+        head = file.read(_VERIFY)
     for mark, encoding in _BOMS.items():
         if head.startswith(mark):
             return encoding, ()
@@ -145,6 +169,25 @@ def find_encoding(path: Path, wanted: str | None) -> tuple[str, tuple[str, ...]]
         return "utf-8", ()
     except UnicodeDecodeError:
         return _guess_encoding(path, head)
+
+
+def _named_encoding(wanted: str) -> str:
+    try:
+        "".encode(wanted)  # fails also for what Python calls an encoding but is none of text, such as base64
+        name = codecs.lookup(wanted).name
+    except LookupError:
+        raise DataError(
+            f"--encoding is '{wanted}'; expected a name such as utf-8 or cp1252. Correct it or leave it out."
+        ) from None
+    # utf-8-sig reads UTF-8 with and without a mark; a mark left in would become part of the first column's name.
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _one_character(delimiter: str) -> str:
+    delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter  # shells do not make it easy to type one
+    if len(delimiter) != 1:
+        raise DataError(f"--delimiter is {delimiter!r}; expected a single character such as ';'. Change it.")
+    return delimiter
 
 
 def _utf16_without_mark(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
@@ -160,12 +203,23 @@ def _utf16_without_mark(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
 def _guess_encoding(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(head[: 1 << 18]).best()
-    if best is None:
+    sample = head[: 1 << 18]
+    best = None if _is_western(sample) else from_bytes(sample, cp_isolation=list(_CODE_PAGES)).best()
+    if best is None and not _is_western(sample):
         raise DataError(f"{path} is in no encoding that we know. Save it as UTF-8 or name its --encoding.")
-    # Latin-1 and cp1252 agree on letters; cp1252 also holds the quotation marks and dashes that offices write.
-    encoding = "cp1252" if best.encoding in ("latin_1", "iso8859_1") else best.encoding
+    encoding = best.encoding if best else "cp1252"
     return encoding, (f"read as {encoding}, a guess (--encoding changes it)",)
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether cp1252 makes the sample a text of Western European letters, most of them plain.
+
+    Decided here because charset-normalizer takes short French and Portuguese texts for Baltic or Czech ones.
+    """
+    text = sample.decode("cp1252", errors="replace")
+    special = [letter for letter in text if not letter.isascii()]
+    accented = sum(letter.isalpha() for letter in special)
+    return _WESTERN.issuperset(special) and accented < 0.25 * sum(letter.isalpha() for letter in text)
 
 
 def _sniff_delimiter(path: Path, encoding: str, expected: str) -> str:
@@ -190,21 +244,18 @@ def _sniff_delimiter(path: Path, encoding: str, expected: str) -> str:
 def _parse_csv(lines: IO[str], delimiter: str, name: str) -> Iterator[Row]:
     before = csv.field_size_limit(MAX_CELL)
     try:
-        reader = csv.reader(lines, delimiter=delimiter)
-        header = next((record for record in reader if record), [])
+        records = _csv_records(lines, delimiter, name)
+        header = next(records, [])
         _check_header(header, name)
         ragged: list[str] = []
-        number = 0
-        for record in reader:
-            if not record:
-                continue
-            number += 1
+        for number, record in enumerate(records, 1):
             if len(record) != len(header):
                 ragged.append(f"{number} ({len(record)})")
                 if len(ragged) == 10:
                     break
             elif not ragged:
-                yield dict(zip(header, record, strict=True))
+                # An empty cell is no value, as in a spreadsheet.
+                yield dict(zip(header, (cell or None for cell in record), strict=True))
     except csv.Error as error:
         raise DataError(_csv_sentence(name, str(error))) from None
     finally:
@@ -213,6 +264,29 @@ def _parse_csv(lines: IO[str], delimiter: str, name: str) -> Iterator[Row]:
         raise DataError(
             f"{name} has rows with another number of columns than its header ({len(header)}): row {', '.join(ragged)}. "
             f"Put quotation marks around texts that contain {delimiter!r}, or name the --delimiter."
+        )
+
+
+def _csv_records(lines: IO[str], delimiter: str, name: str) -> Iterator[list[str]]:
+    """The records that are not empty; DataError where the file ends inside quotation marks, which csv lets pass."""
+    raw: list[str] = []  # the lines of the record that is being read
+
+    def kept() -> Iterator[str]:
+        for line in lines:
+            raw.append(line)
+            yield line
+
+    number, unclosed = -1, False
+    for record in csv.reader(kept(), delimiter=delimiter):
+        unclosed = len(raw) > 1 and sum(line.count('"') for line in raw) % 2 == 1
+        raw.clear()
+        if record:
+            number += 1
+            yield record
+    if unclosed:
+        raise DataError(
+            f"{name} ends inside a quotation mark that row {number} opens; expected a closing one. "
+            "Close it, or double the marks inside the text."
         )
 
 
@@ -259,6 +333,8 @@ def _json(path: Path, form: str, config: Data) -> Table:
     try:
         with io.TextIOWrapper(_binary(path), encoding=encoding) as file:
             found = json.load(file)
+    except UnicodeDecodeError as error:
+        raise DataError(_undecodable(str(path), error)) from None
     except (ValueError, RecursionError) as error:
         hint = " It looks like one object a line: name it .jsonl." if "Extra data" in str(error) else ""
         raise DataError(f"{path} is not valid JSON: {error}.{hint or ' Mend it or save it again.'}") from None
@@ -340,7 +416,8 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
         _check_header(header, str(path))
         for line in cells:
             if any(cell is not None for cell in line):
-                yield dict(zip(header, line[:width], strict=False))
+                # Empty cells at the end of a line are not stored.
+                yield dict(zip_longest(header, line[:width]))
 
     return Table(str(path), rows, notes)
 

@@ -17,7 +17,7 @@ from classifine.config import Data
 from classifine.data.columns import Columns, find_columns
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
 from classifine.errors import DataError
-from classifine.labels import Kind, Labels, as_name, kind_of
+from classifine.labels import Kind, Labels, as_name, is_missing, kind_of
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("labels", pa.string())])
 SPLIT_NAMES = {
@@ -84,7 +84,9 @@ class Splits:
         found = set(self.train.labels) - {None}
         if self.declared and found <= set(self.declared):
             return Labels(tuple(name for name in self.declared if name in found), "str")
-        return Labels.ordered(found, self.kind)
+        # The kind was told from the first rows; a later one may be of another.
+        whole = all(name.lstrip("-").isdigit() for name in found)
+        return Labels.ordered(found, "str" if self.kind == "int" and not whole else self.kind)
 
 
 def read_splits(config: Data) -> Splits:
@@ -235,5 +237,5 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
 
 def text_of(row: Row, columns: Sequence[str]) -> str | None:
     """The text of a row: the given columns joined by a space, None where all of them are missing."""
-    parts = [str(value) for column in columns if (value := row.get(column)) is not None and value == value]
-    return " ".join(parts) if parts else None
+    parts = [str(value) for column in columns if not is_missing(value := row.get(column))]
+    return " ".join(part for part in parts if part.strip() or len(parts) == 1) if parts else None

@@ -5,7 +5,7 @@ tokens or networks.
 """
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -77,8 +77,9 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
     chosen: set[int] = set()
     draw = random.Random(seed)
     share = rows / max(len(source), 1)
+    left = Counter(labels)
     for label in sorted(by_label):
-        chosen |= _draw(by_label[label], share, draw)
+        chosen |= _draw(by_label[label], share, draw, labels, left)
     if not chosen:
         raise DataError(
             f"{source.source} has too few distinct texts ({len(groups)}) to cut a {name} split from. "
@@ -88,8 +89,13 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
     return source.take(rest), source.take(sorted(chosen), name)
 
 
-def _draw(groups: Sequence[list[int]], share: float, draw: random.Random) -> set[int]:
-    """Rows of about `share` of a class in whole groups; at least one group if the class has three, never all."""
+def _draw(
+    groups: Sequence[list[int]], share: float, draw: random.Random, labels: Sequence[str], left: Counter[str]
+) -> set[int]:
+    """Rows of about `share` of a class in whole groups; at least one group if the class has three, never all.
+
+    What is taken is subtracted from `left`, the rows of each label that the source keeps.
+    """
     total = sum(map(len, groups))
     wanted = max(round(share * total), 1 if len(groups) >= 3 else 0)
     shuffled = list(groups)
@@ -97,6 +103,10 @@ def _draw(groups: Sequence[list[int]], share: float, draw: random.Random) -> set
     taken: set[int] = set()
     for group in shuffled[1:]:
         # A group that overshoots by more than it fills would bend the class's share.
-        if len(taken) < wanted and len(taken) + len(group) <= wanted + len(group) // 2:
+        fits = len(taken) < wanted and len(taken) + len(group) <= wanted + len(group) // 2
+        # Copies of a text may carry several labels, so a group can hold the last row of another class.
+        lost = Counter(labels[i] for i in group)
+        if fits and all(left[label] > count for label, count in lost.items()):
             taken |= set(group)
+            left -= lost
     return taken

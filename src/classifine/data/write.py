@@ -52,6 +52,7 @@ def check_target(path: Path) -> None:
         raise OutputError(f"{path} is a folder; expected a file such as {path / 'predictions.csv'}. Change -o.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"The folder of {path} does not exist. Make it or change -o.")
+    output_form(path)
 
 
 def _write_text(rows: Iterable[Row], file: IO[str], form: str) -> int:
@@ -96,14 +97,26 @@ def _write_parquet(rows: Iterable[Row], place: Path) -> int:
     remaining, count, writer = iter(rows), 0, None
     try:
         while chunk := list(islice(remaining, 4096)):
-            table = pa.Table.from_pylist(chunk) if writer is None else pa.Table.from_pylist(chunk, schema=writer.schema)
-            writer = writer or pq.ParquetWriter(place, table.schema)
-            writer.write_table(table)
+            schema = writer.schema if writer else _schema(chunk)
+            writer = writer or pq.ParquetWriter(place, schema)
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             count += len(chunk)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise OutputError(
+            f"A column of the rows holds values of several types ({error}); Parquet expects one. Write .jsonl instead."
+        ) from None
     finally:
         if writer:
             writer.close()
     return count
+
+
+def _schema(chunk: list[Row]) -> Any:
+    """The types of the first rows; a column that is empty there is taken for text, as later rows may fill it."""
+    import pyarrow as pa
+
+    found = pa.Table.from_pylist(chunk).schema
+    return pa.schema([(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in found])
 
 
 def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
@@ -111,17 +124,31 @@ def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
-    count = 0
-    for count, row in enumerate(rows, 1):
-        if count == 1:
-            sheet.append(list(row))
-        sheet.append(
-            [value if isinstance(value, (int, float)) or value is None else str(value) for value in row.values()]
-        )
+    count, header = 0, []
+    try:
+        for count, row in enumerate(rows, 1):
+            if count == 1:
+                header = list(row)
+                sheet.append([_cell(sheet, name) for name in header])
+            sheet.append([_cell(sheet, row.get(name)) for name in header])
+    finally:
+        sheet.close()
     buffer = io.BytesIO()
     book.save(buffer)
     place.write_bytes(buffer.getvalue())
     return count
+
+
+def _cell(sheet: Any, value: Any) -> Any:
+    """A value as a cell: a text stays a text, also where it begins like a formula or holds control characters."""
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    if value is None or isinstance(value, (int, float)):
+        return value
+    cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", str(value)))
+    cell.data_type = "s"
+    return cell
 
 
 @contextlib.contextmanager

@@ -55,10 +55,9 @@ class Answer:
         self._names = saved.labels.names
         self._decision = decision_of(saved.record)
         self._top_k = min(top_k, len(self._names))
-        prefix = "predicted_" if {"label", "score"} & set(taken) else ""
         ranks = [""] + [f"_{rank}" for rank in range(2, self._top_k + 1)]
-        self.columns = [f"{prefix}{word}{rank}" for rank in ranks for word in ("label", "score")]
-        self._all = [f"score:{name}" for name in self._names] if all_scores else []
+        self.columns = _free([f"{word}{rank}" for rank in ranks for word in ("label", "score")], set(taken))
+        self._all = _free([f"score:{name}" for name in self._names], set(taken)) if all_scores else []
         self.columns += self._all
 
     def __call__(self, row: Row, scores: NDArray[np.float64] | None) -> Row:
@@ -71,3 +70,10 @@ class Answer:
             values += [self._names[i], round(float(scores[i]), 6)]
         values += [round(float(score), 6) for score in scores] if self._all else []
         return {**row, **dict(zip(self.columns, values, strict=True))}
+
+
+def _free(names: list[str], taken: set[str]) -> list[str]:
+    """The names, all of them prefixed until none is taken: twice where the rows are themselves an answer of ours."""
+    while taken & set(names):
+        names = [f"predicted_{name}" for name in names]
+    return names

@@ -33,8 +33,11 @@ class Base:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config.json of the encoder."""
-        return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+        """The config.json of the encoder; ModelError where it is damaged."""
+        try:
+            return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{self.folder / 'config.json'} is damaged ({error}). Fetch {self.name} again.") from None
 
     def max_length(self, wanted: int | None) -> int:
         """Tokens kept of each text: as wanted, else 256 at most; ModelError beyond what the network has room for."""
@@ -68,13 +71,19 @@ def find_base(name: str) -> Base:
 
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]] | None:
-    """A function from texts to the number of tokens of each, or None where the base has no tokenizer.json."""
+    """A function from texts to the number of tokens of each, or None where the base has no tokenizer.json.
+
+    Raises ModelError where that file is damaged.
+    """
     file = folder / "tokenizer.json"
     if not file.exists():
         return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelError(f"{file} is no tokenizer ({error}). Fetch the base again.") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda texts: [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]

@@ -20,6 +20,7 @@ from classifine.labels import Labels
 from classifine.model.base import Base, is_network
 
 RECORD = "classifine.json"
+NEEDED = ("labels", "label_kind", "max_length", "decision", "columns")  # what prediction reads from the record
 FORMAT = 1  # of the record; a folder written by a newer one is refused, not misread
 # What the families call the dropout on attention weights.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
@@ -89,9 +90,12 @@ def load(folder: Path) -> Saved:
     record = read_record(folder)
     with quiet_transformers(), _loading(str(folder)):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        network = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype="float32", use_safetensors=True, local_files_only=True
+        network, found = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype="float32", use_safetensors=True, local_files_only=True, output_loading_info=True
         )
+    if found["missing_keys"]:
+        # transformers would draw them at random and go on.
+        raise ModelError(f"{folder} is damaged: its weights lack {min(found['missing_keys'])}. Train it again.")
     labels = Labels.from_config(network.config.id2label, record["label_kind"])
     if list(labels.names) != record["labels"]:
         raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
@@ -113,6 +117,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder / RECORD} is damaged ({error}). Train the classifier again.") from None
     if form > FORMAT:
         raise ModelError(f"{folder} was written by a newer classifine (format {form}). Update classifine.")
+    if missing := [key for key in NEEDED if key not in record]:
+        raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(missing)}. Train the classifier again.")
     return record
 
 
@@ -191,7 +197,7 @@ def _loading(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"{name} did not load as a text classifier: {reason} Check the folder or name another."
         ) from error

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 
 from classifine import metrics
 from classifine.data.encode import pad
 from classifine.decide import Decision
 from classifine.infer.forward import logits
 from classifine.train.dropout import fast_dropout
-from classifine.train.memory import keep_freed_memory
+from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, History, Meter, Say
 from classifine.train.recipe import Recipe, training_arguments
 
 INPUTS = ("input_ids", "token_type_ids")
+TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
 Validate = Callable[[Any], dict[str, float]]
 
 
@@ -69,6 +70,15 @@ class JudgedTrainer(Trainer):
         return optimizer
 
 
+class Tidy(TrainerCallback):
+    """Bounds the memory that `keep_freed_memory` lets grow, at a cost too small to measure."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Give freed memory back every so many steps."""
+        if state.global_step % TIDY_STEPS == 0:
+            give_back_freed_memory()
+
+
 def _in_head(network: Any, name: str) -> bool:
     """Whether a weight is outside the pre-trained encoder, whose weights all carry its prefix."""
     return not name.startswith(f"{network.base_model_prefix}.")
@@ -93,14 +103,17 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         head_rate=recipe.head_rate,
     )
     on_cpu = recipe.device == "cpu"
-    if on_cpu:
-        keep_freed_memory()
+    if on_cpu and keep_freed_memory():
+        trainer.add_callback(Tidy())
     start = time.monotonic()
     try:
         with fast_dropout(network) if on_cpu else contextlib.nullcontext():
             trainer.train()
     finally:
         meter.close()
+        # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
+        for name in ("forward", "_original_forward"):
+            vars(network).pop(name, None)
     seconds = time.monotonic() - start
     best = round((trainer.state.best_global_step or trainer.state.global_step) / (recipe.steps / recipe.epochs))
     rate = len(rows) * len(history.epochs) / seconds

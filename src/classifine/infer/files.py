@@ -1,0 +1,86 @@
+"""A saved classifier on a file or on standard input: rows in, the same rows with labels and scores out.
+
+It goes through the rows as a stream, so memory does not grow with them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO
+
+from classifine.config import Data
+from classifine.data.columns import find_text
+from classifine.data.formats import Row, form_of, open_table, stream_table
+from classifine.data.read import sample_of
+from classifine.data.write import output_form, write_rows
+from classifine.errors import DataError
+from classifine.infer.predict import Answer, scored_rows
+from classifine.model.folder import Saved
+
+Say = Callable[[str], None]
+STREAMED = ("lines", "jsonl", "csv", "tsv")  # forms that standard input may have
+_FIRST = 100  # rows of standard input that are looked at to find the text
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What to add to each row and how to read rows that do not say: `text` names the columns to judge."""
+
+    text: tuple[str, ...] = ()
+    top_k: int = 1
+    all_scores: bool = False
+    precision: str = "float32"
+    form: str | None = None
+    data: Data = Data()
+
+
+def predict_file(
+    saved: Saved, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say
+) -> int:
+    """Label the rows of `source` ("-" is `stdin`) in order; the number of rows written to `output`.
+
+    Without `output` they go to standard output, in the form they came in where that is text. Raises DataError where
+    the rows cannot be read or have no text, OutputError where they cannot be written; nothing is left half-written.
+    """
+    rows, form, sample = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, say)
+    columns = list(dict.fromkeys(name for row in sample for name in row))
+    for name in options.text:
+        if name not in columns:
+            raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
+    text = find_text(sample, options.text or saved.record["columns"]["text"], source)
+    say(f"judging {' + '.join(text)} of {source} with {saved.folder}")
+    answer = Answer(saved, columns, options.top_k, options.all_scores)
+    blank = 0
+
+    def answered() -> Iterator[Row]:
+        nonlocal blank
+        for row, scores in scored_rows(saved, rows, text, options.precision):
+            blank += scores is None
+            # The first row's columns are those of the file, and it may lack some that later ones have.
+            yield answer({**dict.fromkeys(columns), **row}, scores)
+
+    target = output_form(output) if output else form if form in ("csv", "tsv") else "jsonl"
+    count = write_rows(answered(), output, target)
+    say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
+    return count
+
+
+def _file(path: Path, options: PredictOptions, say: Say) -> tuple[Iterable[Row], str, list[Row]]:
+    """(rows, form, the first rows) of a file."""
+    table = open_table(path, options.data, options.form)
+    for note in table.notes:
+        say(f"{path}: {note}")
+    return table.rows(), options.form or form_of(path), sample_of(table)
+
+
+def _standard_input(stdin: IO[bytes], options: PredictOptions) -> tuple[Iterable[Row], str, list[Row]]:
+    """(rows, form, the first rows) of standard input; only as much is read ahead as it takes to find the text."""
+    form = options.form or "lines"
+    if form not in STREAMED:
+        raise DataError(f"--format is {form}; standard input takes {', '.join(STREAMED)}. Give a file instead.")
+    rows = stream_table(stdin, "standard input", form, options.data)
+    sample = list(islice(rows, 1 if form == "lines" else _FIRST))
+    if not sample:
+        raise DataError("Standard input is empty; expected a text a line, or rows in the --format that you name.")
+    return chain(sample, rows), form, sample

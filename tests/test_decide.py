@@ -1,0 +1,76 @@
+"""Logits to scores to labels."""
+
+import numpy as np
+import pytest
+
+from classifine.decide import Decision
+
+LOGITS = np.array([[0.0, np.log(3.0)], [np.log(4.0), 0.0]], dtype=np.float32)
+
+
+def test_scores_are_a_softmax_in_double_precision():
+    scores = Decision().scores(LOGITS)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, [[0.25, 0.75], [0.8, 0.2]], rtol=1e-6)
+
+
+def test_temperature_divides_the_logits():
+    scores = Decision(temperature=2.0).scores(LOGITS)
+    root = np.sqrt(3.0)
+    np.testing.assert_allclose(scores[0], [1 / (1 + root), root / (1 + root)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
+def test_temperature_never_changes_the_winner(temperature):
+    logits = np.random.default_rng(0).normal(size=(200, 7))
+    decision = Decision(temperature)
+    scores = decision.scores(logits)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(decision.choose(scores), logits.argmax(axis=1))
+
+
+def test_a_higher_temperature_is_more_modest():
+    best = [Decision(temperature).scores(LOGITS).max() for temperature in (0.5, 1.0, 2.0)]
+    assert best[0] > best[1] > best[2] > 0.5
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_huge_logits_neither_overflow_nor_warn(size):
+    scores = Decision().scores(np.array([[size, 0.0]]))
+    np.testing.assert_array_equal(scores, [[1.0, 0.0] if size > 0 else [0.0, 1.0]])
+
+
+def test_a_row_is_scored_alike_alone_and_among_others():
+    logits = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
+    together = Decision(1.7).scores(logits)
+    alone = np.vstack([Decision(1.7).scores(row[None]) for row in logits])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_logits_are_not_changed():
+    before = LOGITS.copy()
+    Decision(3.0).scores(LOGITS)
+    np.testing.assert_array_equal(LOGITS, before)
+
+
+def test_of_equal_scores_the_first_label_wins():
+    scores = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]])
+    assert Decision().choose(scores).tolist() == [0, 1]
+    assert Decision().ranked(scores, 2).tolist() == [[0, 1], [1, 2]]
+
+
+def test_ties_stay_in_label_order_among_many_labels():
+    assert Decision().ranked(np.full((1, 100), 0.01), 100).tolist() == [list(range(100))]
+
+
+def test_ranked_is_best_first_and_begins_with_the_choice():
+    scores = np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])
+    assert Decision().ranked(scores, 3).tolist() == [[2, 1, 0], [0, 1, 2]]
+    assert Decision().ranked(scores, 1)[:, 0].tolist() == Decision().choose(scores).tolist()
+    assert Decision().ranked(scores[0], 2).tolist() == [2, 1]
+
+
+def test_no_rows_are_no_rows():
+    none = Decision().scores(np.empty((0, 3), dtype=np.float32))
+    assert none.shape == (0, 3)
+    assert Decision().choose(none).shape == (0,)

@@ -1,0 +1,342 @@
+"""Files of rows, in every form and spelling."""
+
+import codecs
+import gzip
+import io
+import json
+import os
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from classifine.config import Data
+from classifine.data.formats import FORMS, form_of, open_table, stream_table
+from classifine.data.write import write_rows
+from classifine.errors import DataError
+
+ROWS = [
+    {"text": "Grüße, aus \"Köln\"", "label": "a"},
+    {"text": "zwei\nZeilen; und\tTab", "label": "b"},
+    {"text": "日本語 🎉", "label": "a"},
+]  # fmt: skip
+
+
+def opened(path, **settings):
+    table = open_table(path, Data(**settings))
+    return list(table.rows()), table.notes
+
+
+def saved(folder, name, content):
+    path = folder / name
+    data = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.xlsx", "a.csv.gz", "a.tsv.gz", "a.json.gz", "a.jsonl.gz"],
+)
+def test_what_is_written_is_read_again(tmp_path, name):
+    path = tmp_path / name
+    assert write_rows(ROWS, path, form_of(path)) == 3
+    assert opened(path) == (ROWS, ())
+    assert list(open_table(path, Data()).rows()) == ROWS
+
+
+def test_a_table_can_be_read_twice(tmp_path):
+    table = open_table(saved(tmp_path, "a.csv", "text,label\nx,a\ny,b\n"), Data())
+    assert list(table.rows()) == list(table.rows()) == [{"text": "x", "label": "a"}, {"text": "y", "label": "b"}]
+
+
+@pytest.mark.parametrize("columns", [{"text": ["x", "y"], "label": [1, 2]}, {"Text": ["x", "y"], "Labels": ["a", "b"]}])
+def test_json_columns(tmp_path, columns):
+    rows, _ = opened(saved(tmp_path, "a.json", json.dumps(columns)))
+    first, second = columns
+    assert rows == [
+        {first: columns[first][0], second: columns[second][0]},
+        {first: columns[first][1], second: columns[second][1]},
+    ]
+
+
+def test_json_records_under_one_key(tmp_path):
+    assert opened(saved(tmp_path, "a.json", json.dumps({"data": ROWS})))[0] == ROWS
+
+
+def test_json_values_keep_their_types(tmp_path):
+    path = saved(tmp_path, "a.jsonl", '{"text": "x", "label": 1}\n\n{"text": null, "label": true, "more": [1]}')
+    assert opened(path)[0] == [{"text": "x", "label": 1}, {"text": None, "label": True, "more": [1]}]
+
+
+def test_ndjson_pq_and_plain_lines(tmp_path):
+    assert opened(saved(tmp_path, "a.ndjson", '{"text": "x"}\n'))[0] == [{"text": "x"}]
+    assert opened(saved(tmp_path, "a.txt", "one, two\r\n\r\nthree"))[0] == [
+        {"text": "one, two"}, {"text": ""}, {"text": "three"},
+    ]  # fmt: skip
+    pq.write_table(pa.table({"text": ["x"], "label": [7]}), tmp_path / "a.pq")
+    assert opened(tmp_path / "a.pq")[0] == [{"text": "x", "label": 7}]
+
+
+def test_endings_are_read_in_any_case(tmp_path):
+    assert opened(saved(tmp_path, "A.CSV", "text,label\nx,a\n"))[0] == [{"text": "x", "label": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("report.final.docx", "'.docx'"),
+        ("rows", "''"),
+        ("rows.parquet.gz", "'.parquet.gz'"),
+        ("rows.gz", "'.gz'"),
+        ("rows.xls", "'.xls'"),
+    ],
+)
+def test_an_unknown_ending_is_named_with_the_known_ones(tmp_path, name, ending):
+    with pytest.raises(DataError) as caught:
+        form_of(tmp_path / name)
+    assert f"ends in {ending}. " in str(caught.value)
+    assert all(form in str(caught.value) for form in FORMS)
+
+
+# --- csv ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ('text;label\n"a, b, c";x\n"d, e";y\n', "';'"),
+        ('text;label\na, b, c;x\n"d;, e";y\n', "';'"),
+        ("text|label\na b|x\nc, d|y\n", "'|'"),
+    ],
+)
+def test_the_delimiter_is_guessed_and_said(tmp_path, content, note):
+    rows, notes = opened(saved(tmp_path, "a.csv", content))
+    assert [row["label"] for row in rows] == ["x", "y"]
+    assert set(rows[0]) == {"text", "label"}
+    assert notes == (f"columns separated by {note} (--delimiter changes it)",)
+
+
+@pytest.mark.parametrize("content", ["text,label\na; b; c,x\nd; e; f,y\n", "text\tlabel\na, b\tx\nc, d\ty\n"])
+def test_commas_and_tabs_need_no_note(tmp_path, content):
+    rows, notes = opened(saved(tmp_path, "a.csv", content))
+    assert [row["label"] for row in rows] == ["x", "y"]
+    assert notes == ()
+
+
+def test_a_named_delimiter_is_taken(tmp_path):
+    rows, notes = opened(saved(tmp_path, "a.csv", "text#label\na, b#x\n"), delimiter="#")
+    assert rows == [{"text": "a, b", "label": "x"}]
+    assert notes == ()
+
+
+def test_a_tsv_file_with_quotation_marks_and_commas(tmp_path):
+    assert opened(saved(tmp_path, "a.tsv", 'text\tlabel\n"a\tb, c"\tx\n'))[0] == [{"text": "a\tb, c", "label": "x"}]
+
+
+def test_of_two_delimiters_that_fit_the_ending_decides(tmp_path):
+    content = "text, full\tlabel\none, two\ta\n"
+    assert opened(saved(tmp_path, "a.tsv", content))[0] == [{"text, full": "one, two", "label": "a"}]
+    assert opened(saved(tmp_path, "a.csv", content))[0] == [{"text": "one", " full\tlabel": " two\ta"}]
+
+
+def test_a_single_column_with_commas_in_quotes(tmp_path):
+    assert opened(saved(tmp_path, "a.csv", 'text\n"a, b"\nc\n'))[0] == [{"text": "a, b"}, {"text": "c"}]
+
+
+def test_an_empty_cell_is_no_value_and_a_blank_one_is_a_value(tmp_path):
+    rows, _ = opened(saved(tmp_path, "a.csv", 'text,label\n,a\n"",b\n"  ",\n'))
+    assert rows == [{"text": None, "label": "a"}, {"text": None, "label": "b"}, {"text": "  ", "label": None}]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_all_systems_and_blank_lines(tmp_path, end):
+    content = end.join(["", "text,label", "x,a", "", "y,b"])
+    assert opened(saved(tmp_path, "a.csv", content))[0] == [{"text": "x", "label": "a"}, {"text": "y", "label": "b"}]
+
+
+def test_a_long_text_is_no_mistake(tmp_path):
+    rows, _ = opened(saved(tmp_path, "a.csv", f"text,label\n{'word ' * 60_000},a\n"))
+    assert len(rows[0]["text"]) == 300_000
+
+
+def test_ragged_rows_are_listed_together(tmp_path):
+    path = saved(tmp_path, "a.csv", "text,label\nx,a\nhello, you,a\ny,b\nz\n")
+    with pytest.raises(DataError, match=r"than its header \(2\): row 2 \(3\), 4 \(1\)\. Put quotation marks"):
+        opened(path)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_mark_that_is_never_closed_swallows_no_rows(tmp_path, end):
+    path = saved(tmp_path, "a.csv", f'label,text\na,x\nb,"never closed\nc,y\nd,z{end}')
+    with pytest.raises(DataError, match=r"ends inside a quotation mark that row 2 opens"):
+        opened(path)
+
+
+@pytest.mark.parametrize("last", ['a,"two\nlines\n"', 'a,"he said ""so""\nand left"', 'a,6" long', 'a,"x"'])
+def test_marks_that_are_closed_are_no_mistake(tmp_path, last):
+    assert len(opened(saved(tmp_path, "a.csv", f"label,text\nb,x\n{last}\n"))[0]) == 2
+
+
+# --- encodings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_unicode_is_recognised_by_its_mark_or_its_shape(tmp_path, name, encoding):
+    rows, notes = opened(saved(tmp_path, name, "text,label\nCafé crème,a\nThé,b\n".encode(encoding)))
+    assert rows == [{"text": "Café crème", "label": "a"}, {"text": "Thé", "label": "b"}]
+    guessed = encoding in ("utf-16-le", "utf-16-be")
+    assert notes == ((f"read as {encoding}, a guess (--encoding changes it)",) if guessed else ())
+
+
+def test_a_big_endian_mark(tmp_path):
+    data = codecs.BOM_UTF16_BE + "text,label\nThé,b\n".encode("utf-16-be")
+    assert opened(saved(tmp_path, "a.csv", data))[0] == [{"text": "Thé", "label": "b"}]
+
+
+@pytest.mark.parametrize("named", ["utf-8", "UTF8", "utf-8-sig"])
+def test_a_mark_stays_out_of_the_header_also_where_utf_8_is_named(tmp_path, named):
+    path = saved(tmp_path, "a.csv", "text,label\nThé,b\n".encode("utf-8-sig"))
+    assert opened(path, encoding=named) == ([{"text": "Thé", "label": "b"}], ())
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_json_with_a_mark(tmp_path, name):
+    content = json.dumps(ROWS[0], ensure_ascii=False)
+    path = saved(tmp_path, name, (content if name == "a.jsonl" else f"[{content}]").encode("utf-8-sig"))
+    assert opened(path)[0] == ROWS[:1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Le café était très bon – déjà “vu”",
+        "Ça ne marche pas, je suis déçu",
+        "As informações não estão certas",
+        "Größe passt überhaupt nicht",
+        "¿Dónde está mi pedido? Llegó mañana",
+        "Färgen är inte som på bilden",
+        "I can’t say – it’s “fine”",
+    ],
+)
+def test_western_texts_of_an_office_are_read_as_cp1252_and_it_is_said(tmp_path, text):
+    rows, notes = opened(saved(tmp_path, "a.csv", f'text,label\n"{text}",a\n"{text} !",b\n'.encode("cp1252")))
+    assert [row["text"] for row in rows] == [text, f"{text} !"]
+    assert notes == ("read as cp1252, a guess (--encoding changes it)",)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "texts"),
+    [
+        ("cp1251", ["Привет, где мой заказ?", "Очень плохое качество", "Спасибо большое"]),
+        ("cp1250", ["Przesyłka dotarła bardzo szybko", "Świetna jakość, polecam", "Żądam zwrotu pieniędzy"]),
+        ("cp1253", ["Πού είναι το δέμα μου", "Πολύ καλή ποιότητα", "Θέλω τα χρήματά μου πίσω"]),
+    ],
+)
+def test_other_code_pages_are_guessed_by_their_letters(tmp_path, encoding, texts):
+    content = "text;label\n" + "".join(f"{text};a\n" for text in texts)
+    rows, notes = opened(saved(tmp_path, "a.csv", content.encode(encoding)))
+    assert [row["text"] for row in rows] == texts
+    assert notes[0] == f"read as {encoding}, a guess (--encoding changes it)"
+
+
+def test_a_named_encoding_is_taken_without_a_note(tmp_path):
+    path = saved(tmp_path, "a.csv", "text,label\nдобрый день,a\n".encode("koi8-r"))
+    assert opened(path, encoding="koi8-r") == ([{"text": "добрый день", "label": "a"}], ())
+
+
+# --- parquet and xlsx --------------------------------------------------------------------------------------------
+
+
+def test_class_names_and_their_order_come_from_the_metadata_of_datasets(tmp_path):
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports", "Business"])}
+    )
+    rows = datasets.Dataset.from_dict({"text": ["x", "y", "z"], "label": [2, 0, -1]}, features=features)
+    rows.to_parquet(tmp_path / "a.parquet")
+    table = open_table(tmp_path / "a.parquet", Data())
+    assert table.declared == {"label": ("World", "Sports", "Business")}
+    assert [row["label"] for row in table.rows()] == ["Business", "World", None]
+
+
+def test_parquet_without_metadata_declares_nothing(tmp_path):
+    pq.write_table(pa.table({"text": ["x"], "label": [1]}), tmp_path / "a.parquet")
+    assert open_table(tmp_path / "a.parquet", Data()).declared == {}
+
+
+def workbook(path, **sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, lines in sheets.items():
+        sheet = book.create_sheet(name)
+        for line in lines:
+            sheet.append(line)
+    book.save(path)
+    return path
+
+
+def test_xlsx_skips_empty_lines_and_cells_beyond_the_header(tmp_path):
+    lines = [[], ["text", "label"], ["x", 1, "remark"], [None, None], [None, 2.0]]
+    path = workbook(tmp_path / "a.xlsx", only=lines)
+    assert opened(path) == ([{"text": "x", "label": 1}, {"text": None, "label": 2}], ())
+
+
+def test_xlsx_takes_the_first_sheet_and_says_so(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", first=[["text"], ["x"]], second=[["text"], ["y"]])
+    assert opened(path) == ([{"text": "x"}], ("sheet 'first' of 2 (--sheet changes it)",))
+    assert opened(path, sheet="second")[0] == [{"text": "y"}]
+
+
+# --- streams -----------------------------------------------------------------------------------------------------
+
+
+def streamed(content, form, **settings):
+    with io.BytesIO(content) as stream:
+        return list(stream_table(stream, "standard input", form, Data(**settings)))
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "settings", "expected"),
+    [
+        ("one, two\nthree", "lines", {}, [{"text": "one, two"}, {"text": "three"}]),
+        ('{"text": "x"}\n', "jsonl", {}, [{"text": "x"}]),
+        ('text,n\n"a, b",1\n', "csv", {}, [{"text": "a, b", "n": "1"}]),
+        ("text\tn\na, b\t1\n", "tsv", {}, [{"text": "a, b", "n": "1"}]),
+        ("text;n\na, b;1\n", "csv", {"delimiter": ";"}, [{"text": "a, b", "n": "1"}]),
+    ],
+)
+def test_a_stream_in_each_form(content, form, settings, expected):
+    assert streamed(content.encode(), form, **settings) == expected
+    assert streamed(content.encode("utf-8-sig"), form, **settings) == expected
+
+
+def test_a_stream_in_a_named_encoding():
+    assert streamed("Thé\n".encode("cp1252"), "lines", encoding="cp1252") == [{"text": "Thé"}]
+
+
+def test_a_stream_is_read_as_it_comes():
+    source, sink = os.pipe()
+    with open(source, "rb") as stream, open(sink, "wb", buffering=0) as pipe:
+        pipe.write(b"one\ntwo\n")  # and the pipe stays open
+        rows = stream_table(stream, "standard input", "lines", Data())
+        assert [next(rows), next(rows)] == [{"text": "one"}, {"text": "two"}]
+        rows.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "settings", "words"),
+    [
+        (b"caf\xe9\n", "lines", {}, r"standard input is not utf-8 \(byte 0xe9\)\. Save it as UTF-8 or name its --enc"),
+        (b"{\n", "jsonl", {}, "standard input is not JSON in line 1"),
+        (b"a,b\n1,2,3\n", "csv", {}, r"standard input has rows with another number of columns .* row 1 \(3\)"),
+        (b"a\n", "csv", {"encoding": "utf-9"}, "--encoding is 'utf-9'; expected a name such as utf-8"),
+        (b"a\n", "csv", {"delimiter": ";;"}, "--delimiter is ';;'; expected a single character"),
+    ],
+)
+def test_mistakes_of_a_stream_are_sentences(content, form, settings, words):
+    with pytest.raises(DataError, match=words):
+        streamed(content, form, **settings)

@@ -1,0 +1,252 @@
+"""From files, folders, frames and lists to splits with fixed columns."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classifine.config import Data
+from classifine.data.read import from_lists, from_rows, read_splits, text_of
+from classifine.errors import DataError
+from classifine.labels import Labels
+
+TEXTS = ["late parcel", "charged twice", "great shop", "lost box", "card refused", "thank you all"]
+LABELS = ["a", "b", "a", "b", "b", "a"]
+
+
+def jsonl(path, texts=TEXTS, labels=LABELS, **names):
+    text, label = names.get("text", "text"), names.get("label", "label")
+    lines = [json.dumps({text: t, label: y}) for t, y in zip(texts, labels, strict=True)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def read(path, **settings):
+    return read_splits(Data(source=str(path), **settings))
+
+
+def test_every_split_has_the_fixed_columns(tmp_path):
+    splits = read(jsonl(tmp_path / "a.jsonl", text="tweet", label="sentiment"))
+    train = splits.train
+    assert train.table.schema.names == ["id", "text", "labels"]
+    assert (train.ids, train.texts, train.labels) == ([1, 2, 3, 4, 5, 6], TEXTS, LABELS)
+    assert (train.name, train.source, len(train)) == ("train", str(tmp_path / "a.jsonl"), 6)
+    assert (splits.columns.text, splits.columns.label) == (("tweet",), "sentiment")
+    assert splits.all == (train,)
+
+
+def test_take_keeps_row_numbers(tmp_path):
+    part = read(jsonl(tmp_path / "a.jsonl")).train.take([4, 1], "test")
+    assert (part.name, part.ids, part.texts) == ("test", [5, 2], [TEXTS[4], TEXTS[1]])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "names"),
+    [
+        (["10", "2", "1", "2", "10", "1"], "str", ("1", "2", "10")),
+        ([10, 2, 1, 2, 10, 1], "int", ("1", "2", "10")),
+        ([3.0, 1.0, 3.0, 1.0, 1.0, None], "int", ("1", "3")),
+        ([True, False, True, False, False, True], "bool", ("False", "True")),
+        ([" b", "b", "a ", "a", "b", "a"], "str", ("a", "b")),
+    ],
+)
+def test_labels_of_every_type(tmp_path, values, kind, names):
+    splits = read(jsonl(tmp_path / "a.jsonl", labels=values))
+    assert splits.label_set == Labels(names, kind)
+    assert splits.train.labels == [None if value is None else str(value).strip().removesuffix(".0") for value in values]
+
+
+def features(names):
+    import datasets
+
+    return datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+
+
+def test_declared_classes_keep_their_order(tmp_path):
+    import datasets
+
+    columns = {"text": TEXTS, "label": [2, 0, 2, 0, 0, -1]}
+    rows = datasets.Dataset.from_dict(columns, features=features(["World", "Sports", "Business"]))
+    rows.to_parquet(tmp_path / "a.parquet")
+    splits = read(tmp_path / "a.parquet")
+    assert splits.train.labels == ["Business", "World", "Business", "World", "World", None]
+    assert splits.declared == ("World", "Sports", "Business")
+    assert splits.label_set.names == ("World", "Business")
+
+
+def test_two_columns_are_joined_and_empty_ones_left_out(tmp_path):
+    lines = [
+        "title,description,label",
+        "Late,It is late,a",
+        ",Only a body,b",
+        "Only a title,,a",
+        ",,b",
+        " ,Blank title,b",
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    splits = read(tmp_path / "a.csv")
+    assert splits.columns.text == ("title", "description")
+    assert splits.train.texts == ["Late It is late", "Only a body", "Only a title", None, "Blank title"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"a": "x"}, "x"),
+        ({"a": " x "}, " x "),
+        ({"a": "  "}, "  "),
+        ({"a": None}, None),
+        ({}, None),
+        ({"a": float("nan"), "b": "y"}, "y"),
+        ({"a": pd.NA, "b": None}, None),
+        ({"a": "x", "b": 3}, "x 3"),
+        ({"a": "x", "b": ""}, "x"),
+    ],
+)
+def test_text_of(row, expected):
+    assert text_of(row, ("a", "b") if "b" in row else ("a",)) == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train.jsonl", "validation.jsonl", "test.jsonl"),
+        ("Training.jsonl", "dev.jsonl", "TEST.jsonl"),
+        ("train.jsonl", "val.jsonl", None),
+        ("train.jsonl", "valid.jsonl", None),
+        ("train.jsonl", None, None),
+    ],
+)
+def test_a_folder_of_split_files(tmp_path, train, validation, test):
+    for name, count in ((train, 6), (validation, 4), (test, 2)):
+        if name:
+            jsonl(tmp_path / name, TEXTS[:count], LABELS[:count])
+    (tmp_path / "README.md").write_text("about", encoding="utf-8")
+    splits = read(tmp_path)
+    assert [len(split) for split in splits.all] == [6] + [4] * bool(validation) + [2] * bool(test)
+    assert [split.name for split in splits.all] == ["train"] + ["validation"] * bool(validation) + ["test"] * bool(test)
+
+
+def test_shards_are_one_split_in_order(tmp_path):
+    jsonl(tmp_path / "train-00001-of-00002.jsonl", TEXTS[4:], LABELS[4:])
+    jsonl(tmp_path / "train-00000-of-00002.jsonl", TEXTS[:4], LABELS[:4])
+    splits = read(tmp_path)
+    assert (splits.train.texts, splits.train.ids) == (TEXTS, [1, 2, 3, 4, 5, 6])
+
+
+def test_named_files_stand_in_for_those_of_the_folder(tmp_path):
+    jsonl(tmp_path / "train.jsonl")
+    jsonl(tmp_path / "test.jsonl")
+    other = jsonl(tmp_path / "other.jsonl", TEXTS[:2], LABELS[:2])
+    splits = read(tmp_path, test=str(other), validation=str(other))
+    assert [len(split) for split in splits.all] == [6, 2, 2]
+    assert splits.test.source == str(other)
+
+
+def test_splits_may_be_of_different_forms(tmp_path):
+    jsonl(tmp_path / "train.jsonl")
+    (tmp_path / "test.csv").write_text("label,text\na,new one\n", encoding="utf-8")
+    assert read(tmp_path).test.texts == ["new one"]
+
+
+def test_a_split_without_the_column_is_named(tmp_path):
+    jsonl(tmp_path / "train.jsonl")
+    jsonl(tmp_path / "test.jsonl", text="body")
+    with pytest.raises(DataError, match=r"test\.jsonl has no column 'text', which .*train\.jsonl has\. It has 'body'"):
+        read(tmp_path)
+
+
+def test_minus_one_in_a_test_file_is_no_label(tmp_path):
+    jsonl(tmp_path / "train.jsonl", labels=[0, 1, 0, 1, 1, 0])
+    jsonl(tmp_path / "test.jsonl", labels=[-1] * 6)
+    splits = read(tmp_path)
+    assert splits.test.labels == [None] * 6
+    assert splits.label_set.names == ("0", "1")
+
+
+def test_minus_one_is_a_class_where_train_has_it(tmp_path):
+    jsonl(tmp_path / "train.jsonl", labels=[-1, 1, -1, 1, 1, -1])
+    jsonl(tmp_path / "test.jsonl", labels=[-1, 1, -1, 1, 1, -1])
+    splits = read(tmp_path)
+    assert splits.label_set.names == ("-1", "1")
+    assert splits.test.labels == ["-1", "1", "-1", "1", "1", "-1"]
+
+
+def test_notes_say_what_was_guessed(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text;label\nCafé, thé;a\nThé;b\n".encode("cp1252"))
+    path = tmp_path / "a.csv"
+    assert read(path).notes == (
+        f"{path}: read as cp1252, a guess (--encoding changes it)",
+        f"{path}: columns separated by ';' (--delimiter changes it)",
+        "labels from column 'label' (--label changes it)",
+        "texts from column 'text' (--text changes it)",
+    )
+
+
+def test_a_data_frame():
+    frame = pd.DataFrame({"text": [*TEXTS[:5], None], "label": [1, 2, 1, 2, np.nan, 1]})
+    splits = from_rows(frame.to_dict("records"), Data())
+    assert splits.train.labels == ["1", "2", "1", "2", None, "1"]
+    assert splits.train.texts == [*TEXTS[:5], None]
+    assert splits.kind == "int"
+    assert splits.train.source == "the data frame"
+
+
+def test_a_data_frame_of_nullable_types():
+    frame = pd.DataFrame(
+        {"text": pd.array([*TEXTS[:5], pd.NA], "string"), "label": pd.array([1, 2, 1, 2, None, 1], "Int64")}
+    )
+    splits = from_rows(frame.to_dict("records"), Data())
+    assert splits.train.labels == ["1", "2", "1", "2", None, "1"]
+    assert splits.train.texts[5] is None
+    assert splits.kind == "int"
+
+
+def test_lists():
+    split = from_lists(["x", "y"], [True, 3.0], "validation")
+    assert (split.name, split.source, split.labels) == ("validation", "the validation texts", ["True", "3"])
+    with pytest.raises(DataError, match="Got 2 texts and 1 labels"):
+        from_lists(["x", "y"], [1])
+
+
+def test_the_hub_is_asked_for_a_set_and_its_declared_classes(monkeypatch):
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"text": TEXTS, "label": [1, 0, 1, 0, 0, 1]}, features=features(["zero", "an"]))
+    asked = []
+    found = datasets.DatasetDict({"train": rows, "dev": rows, "unsupervised": rows})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names: asked.append(names) or found)
+    splits = read("me/tickets:small")
+    assert asked == [("me/tickets", "small")]
+    assert [split.name for split in splits.all] == ["train", "validation"]
+    assert splits.label_set.names == ("zero", "an")
+    assert splits.train.labels == ["an", "zero", "an", "zero", "zero", "an"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError("nothing there\nat all"), r"no set of this name came from the Hub: me/x \(nothing there\)"),
+        (ConnectionError("offline"), r"me/x \(offline\)\. Check the name"),
+        (ValueError("Config name is missing."), "did not load: Config name is missing. Add a subset as me/x:SUBSET"),
+    ],
+)
+def test_what_the_hub_answers_becomes_a_sentence(monkeypatch, error, words):
+    import datasets
+
+    def fail(*names):
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match=words):
+        read("me/x")
+
+
+def test_a_set_without_train_says_what_it_has(monkeypatch):
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names: datasets.DatasetDict({"corpus": rows}))
+    with pytest.raises(DataError, match=r"me/x has no train split\. It has corpus\. Choose another set"):
+        read("me/x")

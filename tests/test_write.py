@@ -1,0 +1,170 @@
+"""Rows out: every form, as a stream, whole or not at all."""
+
+import gzip
+import json
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+
+from classifine.config import Data
+from classifine.data.formats import form_of, open_table
+from classifine.data.write import check_target, output_form, write_rows
+from classifine.errors import DataError, OutputError
+
+NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz", "a.jsonl.gz"]
+ROWS = [{"text": 'one, "two"', "score": 0.5}, {"text": "三\nvier", "score": 1.0}]
+
+
+def broken(count):
+    yield from ({"text": f"row {i}", "score": 0.5} for i in range(count))
+    raise RuntimeError("stopped in the middle")
+
+
+def content(path):
+    return {item.name: item.read_bytes() for item in path.iterdir()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [0, 1, 5000])
+def test_an_exception_midway_leaves_nothing_behind(tmp_path, name, count):
+    with pytest.raises(RuntimeError, match="stopped in the middle"):
+        write_rows(broken(count), tmp_path / name, form_of(tmp_path / name))
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exception_midway_leaves_what_was_there(tmp_path, name):
+    (tmp_path / name).write_bytes(b"before")
+    with pytest.raises(RuntimeError):
+        write_rows(broken(3), tmp_path / name, form_of(tmp_path / name))
+    assert content(tmp_path) == {name: b"before"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_replaced_as_a_whole(tmp_path, name):
+    (tmp_path / name).write_bytes(b"before")
+    assert write_rows(iter(ROWS), tmp_path / name, form_of(tmp_path / name)) == 2
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+    rows = list(open_table(tmp_path / name, Data()).rows())
+    assert [row["text"] for row in rows] == ['one, "two"', "三\nvier"]
+    assert [float(row["score"]) for row in rows] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz"])
+def test_rows_are_taken_one_after_the_other(tmp_path, name):
+    taken = []
+
+    def rows():
+        for i in range(10_000):
+            taken.append(i)
+            yield {"text": f"row {i}", "n": i}
+
+    assert write_rows(rows(), tmp_path / name, form_of(tmp_path / name)) == 10_000
+    assert taken == list(range(10_000))
+    last = list(open_table(tmp_path / name, Data()).rows())[-1]
+    assert (last["text"], int(last["n"])) == ("row 9999", 9999)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("csv", 'text,score\n"one, ""two""",0.5\n"三\nvier",1.0\n'),
+        ("tsv", 'text\tscore\n"one, ""two"""\t0.5\n"三\nvier"\t1.0\n'),
+        ("jsonl", '{"text": "one, \\"two\\"", "score": 0.5}\n{"text": "三\\nvier", "score": 1.0}\n'),
+        ("json", '[\n{"text": "one, \\"two\\"", "score": 0.5},\n{"text": "三\\nvier", "score": 1.0}\n]\n'),
+    ],
+)
+def test_text_forms_letter_by_letter(tmp_path, capsys, form, expected):
+    path = tmp_path / f"a.{form}"
+    write_rows(ROWS, path, form)
+    assert path.read_bytes().decode() == expected
+    assert write_rows(ROWS, None, form) == 2
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json", "parquet", "xlsx"])
+def test_no_rows_make_a_file_without_rows(tmp_path, form):
+    assert write_rows([], tmp_path / f"a.{form}", form) == 0
+    assert [item.name for item in tmp_path.iterdir()] == [f"a.{form}"]
+    if form == "json":
+        assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.xlsx"])
+def test_none_stays_none(tmp_path, name):
+    write_rows([{"text": "x", "label": None}, {"text": None, "label": "y"}], tmp_path / name, form_of(tmp_path / name))
+    rows = list(open_table(tmp_path / name, Data()).rows())
+    assert rows == [{"text": "x", "label": None}, {"text": None, "label": "y"}]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.xlsx"])
+def test_tables_have_the_columns_of_the_first_row(tmp_path, name):
+    rows = [{"a": "x", "b": "y", "c": "z"}, {"c": "w", "d": "?", "a": "v"}]
+    write_rows(rows, tmp_path / name, form_of(tmp_path / name))
+    assert list(open_table(tmp_path / name, Data()).rows())[1] == {"a": "v", "b": None, "c": "w"}
+
+
+def test_gzip_is_gzip(tmp_path):
+    write_rows(ROWS[:1], tmp_path / "a.jsonl.gz", "jsonl")
+    assert json.loads(gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes())) == ROWS[0]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "=) happy", "+49 30 1234", "-", "@me"])
+def test_a_text_in_xlsx_is_never_a_formula(tmp_path, text):
+    write_rows([{"=text": text, "n": 1}], tmp_path / "a.xlsx", "xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    assert [[cell.value for cell in line] for line in sheet.iter_rows()] == [["=text", "n"], [text, 1]]
+    assert [cell.data_type for cell in sheet[2]] == ["s", "n"]
+
+
+def test_xlsx_drops_the_control_characters_that_it_cannot_hold(tmp_path):
+    write_rows([{"text": "a\x08b\x1fc\td"}], tmp_path / "a.xlsx", "xlsx")
+    assert list(open_table(tmp_path / "a.xlsx", Data()).rows()) == [{"text": "abc\td"}]
+
+
+def test_parquet_takes_an_empty_beginning_for_text(tmp_path):
+    rows = [*({"text": "x", "note": None} for _ in range(4096)), {"text": "y", "note": "late"}]
+    assert write_rows(rows, tmp_path / "a.parquet", "parquet") == 4097
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.column("note").null_count == 4096
+    assert table.to_pylist()[-1] == {"text": "y", "note": "late"}
+
+
+def test_parquet_keeps_types(tmp_path):
+    rows = [{"text": "x", "n": 3, "score": 0.5, "flag": True}]
+    write_rows(rows, tmp_path / "a.parquet", "parquet")
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist() == rows
+
+
+@pytest.mark.parametrize("rows", [[{"n": 1}, {"n": "x"}], [*[{"n": 1}] * 4096, {"n": "x"}]])
+def test_values_of_several_types_do_not_go_into_parquet(tmp_path, rows):
+    with pytest.raises(OutputError, match=r"values of several types .*Write \.jsonl instead"):
+        write_rows(rows, tmp_path / "a.parquet", "parquet")
+    assert content(tmp_path) == {}
+
+
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path):
+    with pytest.raises(OutputError, match=r"a\.jsonl cannot be written: No such file or directory"):
+        write_rows(ROWS, tmp_path / "gone" / "a.jsonl", "jsonl")
+
+
+def test_check_target(tmp_path):
+    check_target(tmp_path / "a.csv")
+    with pytest.raises(OutputError, match=r"is a folder; expected a file such as .*predictions\.csv"):
+        check_target(tmp_path)
+    with pytest.raises(OutputError, match=r"does not exist\. Make it or change -o"):
+        check_target(tmp_path / "gone" / "a.csv")
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.csv", "csv"), ("a.jsonl.gz", "jsonl"), ("a.pq", "parquet")])
+def test_output_form(tmp_path, name, form):
+    assert output_form(tmp_path / name) == form
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"), [("a.txt", OutputError, r"expected \.jsonl, \.csv"), ("a.doc", DataError, "'.doc'")]
+)
+def test_forms_that_cannot_be_written(tmp_path, name, error, words):
+    with pytest.raises(error, match=words):
+        output_form(tmp_path / name)
