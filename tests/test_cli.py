@@ -1,0 +1,301 @@
+"""The command line: exit codes, what goes to which stream, and mistakes that end in a sentence and leave nothing."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import QUICK, made_up, write_csv
+
+from classifine import __version__, cli, run
+
+HEAVY = ("torch", "transformers", "datasets", "pyarrow", "numpy", "sklearn", "huggingface_hub")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Run a command line in this process, in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def calling(*args, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["classifine", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return calling
+
+
+@pytest.fixture
+def quick(base):
+    return [
+        "--base", str(base),
+        *(part for name, value in QUICK.items() for part in (f"--{name.replace('_', '-')}", str(value))),
+    ]  # fmt: skip
+
+
+def process(*args, stdin="", **options):
+    command = [sys.executable, "-m", "classifine", *map(str, args)]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys\nfrom classifine.cli import main\ntry: main()\nfinally: sys.stderr.write(','.join(sys.modules))"
+    for args in (["--help"], ["--version"], ["train", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0
+        assert done.stdout
+        assert set(done.stderr.split(",")) & set(HEAVY) == set()
+
+
+def test_importing_classifine_costs_nothing():
+    code = "import sys, classifine; classifine.__version__; print(','.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert set(done.stdout.strip().split(",")) & {*HEAVY, "pydantic", "typer", "rich"} == set()
+
+
+def test_version_and_help(call):
+    assert call("--version") == (0, f"classifine {__version__}\n", "")
+    code, out, err = call("--help")
+    assert (code, err) == (0, "")
+    assert all(command in out for command in ("train", "check", "evaluate", "predict"))
+
+
+def test_every_setting_has_a_flag(call):
+    from classifine.config import options
+
+    _, out, _ = call("train", "--help")
+    for _, name, _ in options():
+        if name != "source":
+            assert f"--{name.replace('_', '-')}"[:20] in out
+
+
+def test_the_whole_way_in_processes_of_their_own(tickets, quick, tmp_path):
+    done = process("train", tickets, *quick, "-o", tmp_path / "model")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'model'}\n"
+    assert "saved" in done.stderr.splitlines()[-1]
+    answer = process("predict", tmp_path / "model", "-", stdin="my parcel is late\ncharged twice\n")
+    assert answer.returncode == 0, answer.stderr
+    assert [json.loads(line)["text"] for line in answer.stdout.splitlines()] == ["my parcel is late", "charged twice"]
+    assert "Warning" not in done.stderr + answer.stderr
+
+
+def test_a_reader_that_goes_away_is_no_mistake(trained, tmp_path):
+    (tmp_path / "many.txt").write_text("a parcel\n" * 20_000)
+    command = f"{sys.executable} -m classifine predict {trained} {tmp_path / 'many.txt'}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=120
+    )
+    first, code = done.stdout.splitlines()
+    assert json.loads(first)["text"] == "a parcel"
+    assert code == "0"
+    assert "Traceback" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
+def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_path, monkeypatch):
+    from classifine.train import fit
+
+    def interrupted(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(fit, "train", interrupted)
+    code, out, err = call("train", tickets, *quick, "-o", "model")
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "classifine: stopped; no file or folder was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_says_what_it_found_and_answers_in_json(call, tickets, quick):
+    code, out, err = call("train", tickets, *quick, "-o", "model", "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["folder"] == "model"
+    assert answer["metrics"]["accuracy"] > 0.6
+    assert "labels from column 'label' (--label changes it)" in err
+    assert "6 epochs of 12 steps" in err
+
+
+def test_settings_from_toml_set_and_flags(call, tickets, base, tmp_path):
+    (tmp_path / "run.toml").write_text(
+        f'[data]\nsource = "{tickets}"\n[model]\nbase = "{base}"\nmax_length = 16\n'
+        "[train]\nepochs = 9\nbatch_size = 8\nseed = 1\nlearning_rate = 0.01\n"
+    )
+    code, out, _ = call("train", "run.toml", "-o", "model", "--set", "train.epochs=2", "--seed", "3")
+    assert (code, out) == (0, "model\n")
+    record = json.loads((tmp_path / "model" / "classifine.json").read_text("utf-8"))
+    train = record["config"]["train"]
+    assert (train["epochs"], train["seed"], train["batch_size"]) == (2, 3, 8)
+    assert record["max_length"] == 16
+
+
+def test_overwrite(call, tickets, quick, tmp_path):
+    assert call("train", tickets, *quick, "-o", "model", "--epochs", "1")[0] == 0
+    before = (tmp_path / "model" / "classifine.json").read_text("utf-8")
+    code, out, err = call("train", tickets, *quick, "-o", "model")
+    assert (code, out) == (1, "")
+    assert err == "classifine: model exists already. Give another folder with -o, or replace it with --overwrite.\n"
+    assert (tmp_path / "model" / "classifine.json").read_text("utf-8") == before
+    assert call("train", tickets, *quick, "-o", "model", "--epochs", "1", "--overwrite", "--seed", "5")[0] == 0
+    assert json.loads((tmp_path / "model" / "classifine.json").read_text("utf-8"))["seed"] == 5
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+
+
+def test_check_answers_on_standard_output(call, tickets, base):
+    code, out, err = call("check", tickets, "--base", base)
+    assert (code, err) == (0, "")
+    assert "120 rows, 3 classes" in out
+    code, out, err = call("check", tickets, "--base", base, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["splits"]["train"]["rows"] == 120
+
+
+def test_check_ends_with_1_where_nothing_can_be_trained(call, base, tmp_path):
+    write_csv(tmp_path / "one.csv", [(text, "same") for text, _ in made_up(30)])
+    code, out, _ = call("check", "one.csv", "--base", base)
+    assert code == 1
+    assert "only the label 'same'" in out
+
+
+def test_check_of_texts_beyond_the_maximum_length(call, base, tmp_path):
+    write_csv(tmp_path / "long.csv", [(f"{text} " * 30, label) for text, label in made_up(30)])
+    code, out, _ = call("check", "long.csv", "--base", base, "--max-length", "16")
+    assert code == 0
+    assert "100.0% of the texts of long.csv are longer than 16 tokens" in out
+
+
+def test_evaluate(call, trained, tickets):
+    code, out, err = call("evaluate", trained, tickets)
+    assert (code, err) == (0, "")
+    assert out.startswith("120 rows: accuracy ")
+    code, out, _ = call("evaluate", trained, tickets, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["rows"] == 120
+    assert answer["metrics"]["accuracy"] > 0.6
+    assert answer["baselines"] == []
+
+
+def test_evaluate_on_the_test_file_of_a_folder(call, trained, tmp_path):
+    (tmp_path / "set").mkdir()
+    write_csv(tmp_path / "set" / "train.csv", made_up(40))
+    write_csv(tmp_path / "set" / "test.csv", made_up(10, seed=5))
+    assert json.loads(call("evaluate", trained, "set", "--json")[1])["rows"] == 10
+
+
+def test_evaluate_with_other_column_names(call, trained, tmp_path):
+    write_csv(tmp_path / "other.csv", made_up(30), header=("headline", "topic"))
+    code, out, err = call("evaluate", trained, "other.csv", "--json")
+    assert code == 0, err
+    assert json.loads(out)["rows"] == 30
+
+
+def test_evaluate_leaves_rows_out_that_cannot_be_judged(call, trained, tmp_path):
+    write_csv(tmp_path / "some.csv", [*made_up(30), ("", "praise"), ("a text", ""), ("a text", "strange")])
+    code, out, err = call("evaluate", trained, "some.csv")
+    assert (code, out) == (1, "")
+    assert f"some.csv has labels that {trained} does not know: strange." in err
+    assert json.loads(call("evaluate", trained, "some.csv", "--drop-unseen", "--json")[1])["rows"] == 30
+
+
+def test_predict_writes_data_to_standard_output_and_words_to_standard_error(call, trained):
+    code, out, err = call("predict", trained, "-", "--all-scores", "--top-k", "2", stdin="my parcel\n\ngreat\n")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["text"] for row in rows] == ["my parcel", "", "great"]
+    assert {"label", "score", "label_2", "score_2", "score:praise"} <= set(rows[0])
+    assert "3 rows, 1 without text left unlabelled" in err
+
+
+def test_predict_to_a_file(call, trained, tickets, tmp_path):
+    code, out, err = call("predict", trained, tickets, "-o", "out.csv")
+    assert (code, out) == (0, "")
+    assert "120 rows, in out.csv" in err
+    header, *rows = (tmp_path / "out.csv").read_text("utf-8").splitlines()
+    assert header == "text,label,predicted_label,predicted_score"
+    assert len(rows) == 120
+
+
+BAD_CALLS = {
+    "no such data": (["train", "none.csv"], 1, "No such file: none.csv"),
+    "no such folder": (["train", "no/where.csv"], 1, "The folder no does not exist either"),
+    "unknown ending": (["train", "notes.docx"], 1, "ends in '.docx'"),
+    "empty file": (["train", "empty.csv"], 1, "empty.csv is empty"),
+    "one label": (["train", "one.csv"], 1, "only the label 'same'"),
+    "no such column": (["train", "good.csv", "--text", "body"], 1, "has no column 'body'"),
+    "no such base": (["train", "good.csv", "--base", "no such base"], 1, "expected a folder or a Hub id"),
+    "base without weights": (["train", "good.csv", "--base", "folder"], 1, "folder is no pre-trained encoder"),
+    "output below a file": (["train", "good.csv", "-o", "good.csv/model"], 1, "is not a folder that you may write to"),
+    "output is a file": (["train", "good.csv", "-o", "good.csv", "--overwrite"], 1, "so it is not replaced"),
+    "output is a folder of others": (["train", "good.csv", "-o", "folder", "--overwrite"], 1, "so it is not replaced"),
+    "max length beyond the base": (["train", "good.csv", "--max-length", "512"], 1, "takes 64 tokens at most"),
+    "out of bounds": (["train", "good.csv", "--epochs", "0"], 1, "train.epochs is 0; expected whole number"),
+    "not a number": (["train", "good.csv", "--epochs", "many"], 2, "--epochs"),
+    "not a choice": (["train", "good.csv", "--schedule", "steep"], 2, "--schedule"),
+    "unknown flag": (["train", "good.csv", "--epoch-s", "3"], 2, "No such option"),
+    "unknown command": (["trian", "good.csv"], 2, "No such command"),
+    "no argument": (["train"], 2, "Missing argument"),
+    "unknown setting": (["train", "good.csv", "--set", "train.epoch=3"], 1, "Did you mean 'epochs'?"),
+    "unknown section": (["train", "good.csv", "--set", "trian.epochs=3"], 1, "Did you mean 'train'?"),
+    "no assignment": (["train", "good.csv", "--set", "epochs"], 1, "Write it as section.key=value"),
+    "no such toml": (["train", "none.toml"], 1, "No such settings file: none.toml"),
+    "broken toml": (["train", "bad.toml"], 1, "bad.toml is not valid TOML"),
+    "toml without data": (["train", "empty.toml"], 1, "No data is named"),
+    "no model": (["evaluate", "none", "good.csv"], 1, "No such classifier: none"),
+    "not a model": (["evaluate", "folder", "good.csv"], 1, "folder is not a saved classifier"),
+    "a file as model": (["predict", "good.csv", "good.csv"], 1, "No such classifier: good.csv"),
+    "nothing to predict": (["predict", "MODEL", "none.csv"], 1, "No such file: none.csv"),
+    "no text column": (["predict", "MODEL", "numbers.csv"], 1, "numbers.csv has no column with texts"),
+    "unwritable form": (["predict", "MODEL", "good.csv", "-o", "out.docx"], 1, "ends in '.docx'"),
+    "no folder for the output": (["predict", "MODEL", "good.csv", "-o", "no/out.csv"], 1, "does not exist"),
+    "no labels to choose": (["predict", "MODEL", "good.csv", "--top-k", "0"], 2, "--top-k"),
+    "unlabelled test": (["evaluate", "MODEL", "unlabelled.csv"], 1, "has no row with a text and a label"),
+    "a later line is broken": (["predict", "MODEL", "broken.jsonl", "-o", "out.csv"], 1, "not JSON in line 3"),
+}
+
+
+@pytest.fixture
+def bad_files(tmp_path):
+    write_csv(tmp_path / "good.csv", made_up(30))
+    write_csv(tmp_path / "one.csv", [(text, "same") for text, _ in made_up(30)])
+    write_csv(tmp_path / "numbers.csv", [(i, i * 2) for i in range(30)], header=("a", "b"))
+    write_csv(tmp_path / "unlabelled.csv", [(text, "") for text, _ in made_up(5)])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("x")
+    (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{"text\n')
+    (tmp_path / "bad.toml").write_text("[train]\nmetric = accuracy\n")
+    for name in ("empty.csv", "empty.toml", "notes.docx"):
+        (tmp_path / name).write_text("x" * (name == "notes.docx"))
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_a_mistake_is_a_sentence_and_leaves_nothing(name, call, bad_files, base, trained, tmp_path):
+    args, expected, words = BAD_CALLS[name]
+    args = [str(trained) if arg == "MODEL" else arg for arg in args]
+    if args[0] == "train" and "--base" not in args:
+        args += ["--base", str(base)]
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = call(*args)
+    assert (code, out) == (expected, ""), err
+    assert words in err
+    assert "Traceback" not in err
+    if expected == 1:
+        assert err.splitlines()[-1].startswith("classifine: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_bug_of_ours_keeps_its_traceback(call, monkeypatch):
+    def broken(config):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(run, "check", broken)
+    with pytest.raises(ZeroDivisionError):
+        call("check", "x.csv")

@@ -1,0 +1,132 @@
+"""The evaluation: scikit-learn's numbers, simpler methods beside them, and an honest sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from classifine.decide import Decision
+from classifine.labels import Labels
+from classifine.report.evaluate import Baseline, Evaluation, baselines, evaluate, prediction_lines
+from classifine.report.text import card, evaluation_lines
+
+LABELS = Labels(("a", "b", "c", "d"))
+
+
+@pytest.fixture
+def made():
+    """Made-up (logits, truth) of 200 rows, of which most are right and the class d is never true."""
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 3, 200)
+    logits = draw.normal(size=(200, 4)).astype(np.float32)
+    logits[np.arange(200), truth] += 1.5
+    return logits, truth
+
+
+def test_metrics_are_those_of_scikit_learn(made):
+    logits, truth = made
+    found = evaluate(logits, truth.tolist(), LABELS, Decision(2.0))
+    predicted = logits.argmax(axis=1)
+    scores = np.exp(logits.astype(float) / 2) / np.exp(logits.astype(float) / 2).sum(axis=1, keepdims=True)
+    assert found.rows == 200
+    assert 0.4 < found.accuracy < 0.95
+    assert found.accuracy == sk.accuracy_score(truth, predicted)
+    for average in ("macro", "weighted", "micro"):
+        assert found.metrics[f"{average}_f1"] == sk.f1_score(truth, predicted, average=average, zero_division=0)
+    assert found.macro_precision == sk.precision_score(truth, predicted, average="macro", zero_division=0)
+    assert found.macro_recall == sk.recall_score(truth, predicted, average="macro", zero_division=0)
+    assert found.mcc == sk.matthews_corrcoef(truth, predicted)
+    assert found.nll == pytest.approx(sk.log_loss(truth, scores, labels=range(4)), abs=1e-9)
+    assert found.confusion == tuple(map(tuple, sk.confusion_matrix(truth, predicted, labels=range(4)).tolist()))
+    assert [score.label for score in found.classes] == list("abcd")
+    assert found.classes[3].support == 0
+    assert found.classes[3].predicted == (predicted == 3).sum() > 0
+    assert found.classes[0].f1 == sk.f1_score(truth == 0, predicted == 0)
+
+
+def test_metrics_are_attributes_and_others_are_not(made):
+    found = evaluate(*made, LABELS, Decision())
+    assert found.macro_f1 == found.metrics["macro_f1"]
+    with pytest.raises(AttributeError, match="has no 'f1'; its metrics are accuracy"):
+        _ = found.f1
+
+
+def test_the_evaluation_is_plain_json(made):
+    found = evaluate(*made, LABELS, Decision(), [Baseline("chance", 0.25, 0.2)])
+    content = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert content["metrics"] == found.metrics
+    assert content["baselines"] == [{"name": "chance", "accuracy": 0.25, "macro_f1": 0.2}]
+    assert content["labels"] == list("abcd")
+    assert sum(map(sum, content["confusion"])) == 200
+
+
+def judged(accuracy, *others):
+    return Evaluation(10, {"accuracy": accuracy}, (), (), tuple(Baseline(name, a, a) for name, a in others))
+
+
+def test_the_verdict():
+    assert judged(0.9, ("A", 0.3), ("B", 0.8)).verdict == "The network beats B: accuracy 0.900 against 0.800."
+    assert judged(0.9).verdict == "Accuracy 0.900 on 10 rows."
+
+
+@pytest.mark.parametrize("accuracy", [0.7, 0.8])
+def test_the_verdict_where_the_network_loses_or_only_draws_level(accuracy):
+    verdict = judged(accuracy, ("A", 0.3), ("B", 0.8)).verdict
+    assert verdict.startswith(f"The network does not beat B: accuracy {accuracy:.3f} against 0.800.")
+    assert "Use the simpler method" in verdict
+
+
+def test_baselines_are_fitted_on_train_and_judged_on_the_rows():
+    train = ["red apple", "green apple", "red cherry", "loud drum", "soft drum"]
+    labels = [0, 0, 0, 1, 1]
+    majority, words = baselines(train, labels, ["apple", "drum", "cherry", "drum drum"], [0, 1, 0, 1])
+    assert majority.name == "the majority guess"
+    assert majority.accuracy == 0.5
+    assert majority.macro_f1 == pytest.approx(1 / 3)
+    assert words.name == "TF-IDF with logistic regression"
+    assert (words.accuracy, words.macro_f1) == (1.0, 1.0)
+
+
+def test_baselines_of_texts_without_words():
+    majority, words = baselines(["!", "?", "."], [1, 1, 0], ["!", "?"], [1, 0])
+    assert majority.accuracy == words.accuracy == 0.5
+
+
+def test_predictions_come_worst_first():
+    labels = Labels(("no", "yes"))
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    lines = prediction_lines([1, 2, 3, 4], ["é", "b", "c", "d"], [0, 0, 1, 0], scores, labels, Decision())
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == [2, 3, 4, 1]
+    assert rows[0] == {
+        "id": 2, "text": "b", "truth": "no", "prediction": "yes", "correct": False, "scores": {"no": 0.2, "yes": 0.8},
+    }  # fmt: skip
+    assert rows[-1]["text"] == "é"
+    assert [row["correct"] for row in rows] == [False, False, True, True]
+
+
+def test_the_words_for_people(made):
+    found = evaluate(*made, LABELS, Decision(), [Baseline("chance", 0.25, 0.2)])
+    text = "\n".join(evaluation_lines(found))
+    assert f"200 rows: accuracy {found.accuracy:.4f}, macro_f1 {found.macro_f1:.4f}" in text
+    assert "beside chance: accuracy 0.2500" in text
+    assert found.verdict in text
+    assert "confusion" in text
+
+
+def test_the_confusion_of_many_classes_is_left_to_the_file():
+    labels = Labels(tuple(f"class {i}" for i in range(13)))
+    found = evaluate(np.eye(13), range(13), labels, Decision())
+    text = "\n".join(evaluation_lines(found))
+    assert "confusion" not in text
+    assert "class 12" in text
+
+
+def test_a_card_names_no_path_in_its_metadata(made):
+    evaluation = evaluate(*made, LABELS, Decision()).as_json()
+    record = {"config": {"model": {"base": "owner/base"}}, "labels": LABELS.names, "base_origin": "the Hub",
+              "name": "x", "rows": {"train": 5, "validation": 2, "test": 200}, "best_epoch": 1}  # fmt: skip
+    assert "base_model: owner/base" in card(record, evaluation)
+    assert "base_model" not in card({**record, "base_origin": "a local folder"}, evaluation)
+    assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in card(record, evaluation)

@@ -1,0 +1,177 @@
+"""Saved classifiers: what goes in comes out, and a folder that is not whole is refused in a sentence."""
+
+import json
+import os
+import shutil
+import stat
+
+import numpy as np
+import pytest
+
+from classifine.errors import ModelError, OutputError
+from classifine.infer.predict import text_logits
+from classifine.labels import Labels
+from classifine.model.base import find_base
+from classifine.model.folder import check_output, load, load_base, read_record, save, workplace
+
+TEXTS = ["my parcel is late", "charged twice", "love it"]
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "copy")
+
+
+def edit(path, **changes):
+    """Change keys of a JSON file; a value of None removes its key."""
+    content = {**json.loads(path.read_text("utf-8")), **changes}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def test_a_round_trip_keeps_network_labels_and_record(saved, tmp_path):
+    save(tmp_path, saved.network, saved.tokenizer, saved.labels, saved.record)
+    again = load(tmp_path)
+    assert (again.labels, again.record, again.max_length) == (saved.labels, saved.record, 32)
+    assert np.array_equal(text_logits(again, TEXTS), text_logits(saved, TEXTS))
+    assert not again.network.training
+    assert again.tokenizer.model_max_length == 32
+
+
+def test_labels_are_read_back_after_saving(saved, tmp_path):
+    others = Labels(("praise", "delivery", "payment"))
+    with pytest.raises(ModelError, match="did not survive saving"):
+        save(tmp_path, saved.network, saved.tokenizer, others, saved.record)
+
+
+def test_load_base_gives_a_float32_network_for_the_labels(base):
+    network, tokenizer = load_base(find_base(str(base)), Labels(("a", "b")), "eager", attention_dropout=False)
+    assert network.config.id2label == {0: "a", 1: "b"}
+    assert network.config.problem_type == "single_label_classification"
+    assert network.config.attention_probs_dropout_prob == 0
+    assert {str(weight.dtype) for weight in network.parameters()} == {"torch.float32"}
+    assert len(tokenizer("parcel")["input_ids"]) == 3
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json", "classifine.json"])
+def test_a_missing_file(copy, file):
+    (copy / file).unlink()
+    with pytest.raises(ModelError, match="is not a saved classifier"):
+        load(copy)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json", "classifine.json"])
+def test_a_file_cut_short(copy, file):
+    (copy / file).write_bytes((copy / file).read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"did not load as a text classifier|is damaged"):
+        load(copy)
+
+
+def test_weights_without_a_head_are_not_answered_by_chance(copy, base):
+    shutil.copy(base / "model.safetensors", copy)
+    with pytest.raises(ModelError, match=r"its weights lack classifier\.bias"):
+        load(copy)
+
+
+def test_records_that_are_not_whole(copy):
+    edit(copy / "classifine.json", max_length=None, label_kind=None)
+    with pytest.raises(ModelError, match="is damaged: it lacks label_kind, max_length"):
+        read_record(copy)
+    (copy / "classifine.json").write_text("[]")
+    with pytest.raises(ModelError, match="is damaged"):
+        read_record(copy)
+
+
+def test_a_newer_format_is_refused_not_misread(copy):
+    edit(copy / "classifine.json", format=2)
+    with pytest.raises(ModelError, match=r"newer classifine \(format 2\). Update classifine"):
+        load(copy)
+
+
+def test_labels_that_disagree(copy):
+    edit(copy / "classifine.json", labels=["payment", "delivery", "praise"])
+    with pytest.raises(ModelError, match="name different labels"):
+        load(copy)
+
+
+def test_a_folder_that_is_not_there_or_not_ours(tmp_path, base):
+    with pytest.raises(ModelError, match="No such classifier"):
+        load(tmp_path / "none")
+    with pytest.raises(ModelError, match="is not a saved classifier"):
+        load(base)
+
+
+def test_a_workplace_becomes_the_folder_at_the_end(tmp_path):
+    with workplace(tmp_path / "deep" / "out") as place:
+        (place / "file").write_text("x")
+        (place / "file").chmod(0o600)
+        assert not (tmp_path / "deep" / "out").exists()
+    assert [item.name for item in (tmp_path / "deep").iterdir()] == ["out"]
+    mode = stat.S_IMODE((tmp_path / "deep" / "out" / "file").stat().st_mode)
+    assert mode == 0o666 & ~current_umask()
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_workplace_leaves_nothing_after_an_error(tmp_path, error):
+    with pytest.raises(error), workplace(tmp_path / "out") as place:
+        (place / "half").write_text("x")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workplace_keeps_what_was_there_after_an_error(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("x")
+    with pytest.raises(ValueError), workplace(tmp_path / "out"):
+        raise ValueError
+    assert [item.name for item in tmp_path.rglob("*")] == ["out", "old"]
+
+
+def test_a_workplace_replaces_what_was_there(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("x")
+    with workplace(tmp_path / "out") as place:
+        (place / "new").write_text("x")
+    assert [item.name for item in tmp_path.rglob("*")] == ["out", "new"]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"), workplace(tmp_path / "out"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_output(tmp_path, copy):
+    check_output(tmp_path / "new" / "er", overwrite=False)
+    check_output(copy, overwrite=True)
+    (tmp_path / "empty").mkdir()
+    check_output(tmp_path / "empty", overwrite=True)
+    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+        check_output(copy, overwrite=False)
+
+
+def test_check_output_never_replaces_what_is_not_ours(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("x")
+    for place in (tmp_path / "thesis", tmp_path / "thesis" / "chapter1.txt"):
+        with pytest.raises(OutputError, match="so it is not replaced"):
+            check_output(place, overwrite=True)
+
+
+def test_check_output_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is not a folder that you may write to"):
+        check_output(tmp_path / "file" / "model", overwrite=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_check_output_where_one_may_not_write(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="you may write to"):
+        check_output(tmp_path / "model", overwrite=False)
+    tmp_path.chmod(0o700)

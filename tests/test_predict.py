@@ -1,0 +1,269 @@
+"""Prediction: a stream in order, every form in and out, and columns that do not overwrite what is there."""
+
+import csv
+import gzip
+import io
+import json
+
+import pytest
+
+from classifine import run
+from classifine.errors import DataError, OutputError
+from classifine.infer import predict as predicting
+from classifine.infer.files import PredictOptions
+from classifine.infer.predict import Answer, scored_rows
+
+TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderful", "tracking says shipped"]
+
+
+def label(model, source, output=None, stdin=b"", said=None, **options):
+    say = (lambda line: None) if said is None else said.append
+    return run.predict(model, str(source), output, PredictOptions(**options), io.BytesIO(stdin), say)
+
+
+def jsonl(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_rows_are_pulled_chunk_by_chunk(saved, monkeypatch):
+    monkeypatch.setattr(predicting, "CHUNK", 8)
+    read = []
+
+    def source():
+        for i in range(100):
+            read.append(i)
+            yield {"text": f"parcel {i}", "n": i}
+
+    answers = scored_rows(saved, source(), ("text",))
+    assert read == []
+    assert next(answers)[0]["n"] == 0
+    assert len(read) == 8
+    for _ in range(8):
+        next(answers)
+    assert len(read) == 16
+    assert [row["n"] for row, _ in answers] == list(range(9, 100))
+
+
+def test_chunks_change_no_score(saved, monkeypatch):
+    rows = [{"text": text} for text in TEXTS * 5]
+    whole = [scores for _, scores in scored_rows(saved, rows, ("text",))]
+    monkeypatch.setattr(predicting, "CHUNK", 3)
+    for one, other in zip(whole, (scores for _, scores in scored_rows(saved, rows, ("text",))), strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_texts_without_words_stay_in_place_unlabelled(trained, tmp_path):
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in ("a parcel", "", None, "  \t", "great")])
+    said = []
+    assert label(trained, source, tmp_path / "out.jsonl", said=said) == 5
+    found = jsonl((tmp_path / "out.jsonl").read_text())
+    assert [row["label"] is None for row in found] == [False, True, True, True, False]
+    assert [row["score"] is None for row in found] == [False, True, True, True, False]
+    assert [row["text"] for row in found] == ["a parcel", "", None, "  \t", "great"]
+    assert "5 rows, 3 without text left unlabelled" in said[-1]
+
+
+@pytest.fixture
+def expected(trained, tmp_path):
+    """The labels of TEXTS."""
+    label(trained, write_jsonl(tmp_path / "e.jsonl", [{"text": text} for text in TEXTS]), tmp_path / "expected.jsonl")
+    return [row["label"] for row in jsonl((tmp_path / "expected.jsonl").read_text())]
+
+
+def write_delimited(path, delimiter):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows([["id", "text"], *([i, text] for i, text in enumerate(TEXTS))])
+    return path
+
+
+def write_parquet(path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": range(len(TEXTS)), "text": TEXTS}), path)
+    return path
+
+
+def write_xlsx(path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for line in [["id", "text"], *([i, text] for i, text in enumerate(TEXTS))]:
+        book.active.append(line)
+    book.save(path)
+    return path
+
+
+def write_lines(path):
+    path.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    return path
+
+
+def read_back(path):
+    if path.suffix in (".csv", ".tsv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".xlsx":
+        from openpyxl import load_workbook
+
+        header, *rows = load_workbook(path).active.iter_rows(values_only=True)
+        return [dict(zip(header, row, strict=True)) for row in rows]
+    return jsonl(path.read_text("utf-8"))
+
+
+SOURCES = {
+    "in.csv": lambda path: write_delimited(path, ","),
+    "in.tsv": lambda path: write_delimited(path, "\t"),
+    "in.jsonl": lambda path: write_jsonl(path, [{"id": i, "text": text} for i, text in enumerate(TEXTS)]),
+    "in.parquet": write_parquet,
+    "in.xlsx": write_xlsx,
+    "in.txt": write_lines,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_form_in(name, trained, expected, tmp_path):
+    assert label(trained, SOURCES[name](tmp_path / name), tmp_path / "out.jsonl") == len(TEXTS)
+    found = jsonl((tmp_path / "out.jsonl").read_text("utf-8"))
+    assert [row["text"] for row in found] == TEXTS
+    assert [row["label"] for row in found] == expected
+    assert list(found[0]) == (["text"] if name == "in.txt" else ["id", "text"]) + ["label", "score"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
+def test_every_form_out(ending, trained, expected, tmp_path):
+    output = tmp_path / f"out.{ending}"
+    label(trained, SOURCES["in.csv"](tmp_path / "in.csv"), output)
+    found = read_back(output)
+    assert [row["text"] for row in found] == TEXTS
+    assert [row["label"] for row in found] == expected
+    assert all(1 / 3 <= float(row["score"]) <= 1 for row in found)
+    assert sorted(item.name for item in tmp_path.iterdir() if item.name.startswith((".", "out"))) == [output.name]
+
+
+def test_gzipped_in_and_out(trained, expected, tmp_path):
+    with gzip.open(tmp_path / "in.csv.gz", "wt", encoding="utf-8") as file:
+        file.write(write_delimited(tmp_path / "in.csv", ",").read_text("utf-8"))
+    label(trained, tmp_path / "in.csv.gz", tmp_path / "out.jsonl.gz")
+    with gzip.open(tmp_path / "out.jsonl.gz", "rt", encoding="utf-8") as file:
+        assert [json.loads(line)["label"] for line in file] == expected
+
+
+def test_a_file_may_be_labelled_in_place(trained, expected, tmp_path):
+    source = SOURCES["in.csv"](tmp_path / "in.csv")
+    label(trained, source, source)
+    assert [row["label"] for row in read_back(source)] == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "stdin"),
+    [
+        (None, "\n".join(TEXTS)),
+        ("lines", "\r\n".join(TEXTS) + "\r\n"),
+        ("jsonl", "\n".join(json.dumps({"text": text}) for text in TEXTS)),
+        ("tsv", "text\n" + "\n".join(TEXTS)),
+        ("csv", "text\n" + "\n".join(f'"{text}"' for text in TEXTS)),
+    ],
+)
+def test_standard_input_to_standard_output(form, stdin, trained, expected, capsys):
+    assert label(trained, "-", stdin=stdin.encode(), form=form) == len(TEXTS)
+    out = capsys.readouterr().out
+    if form in ("csv", "tsv"):
+        found = list(csv.DictReader(io.StringIO(out), delimiter="," if form == "csv" else "\t"))
+    else:
+        found = jsonl(out)
+    assert [row["text"] for row in found] == TEXTS
+    assert [row["label"] for row in found] == expected
+
+
+def test_lines_are_texts_whatever_is_in_them(trained, capsys):
+    stdin = b'he said "late, so late\n\n{"text": 1}\n'
+    assert label(trained, "-", stdin=stdin) == 3
+    found = jsonl(capsys.readouterr().out)
+    assert [row["text"] for row in found] == ['he said "late, so late', "", '{"text": 1}']
+    assert [row["label"] is None for row in found] == [False, True, False]
+
+
+def test_top_k_and_all_scores(trained, tmp_path):
+    source = SOURCES["in.txt"](tmp_path / "in.txt")
+    label(trained, source, tmp_path / "out.jsonl", top_k=2, all_scores=True)
+    for row in jsonl((tmp_path / "out.jsonl").read_text()):
+        every = {name.removeprefix("score:"): row[name] for name in row if name.startswith("score:")}
+        assert list(every) == ["delivery", "payment", "praise"]
+        assert sum(every.values()) == pytest.approx(1, abs=1e-5)
+        best, second, _ = sorted(every, key=every.get, reverse=True)
+        assert (row["label"], row["label_2"]) == (best, second)
+        assert (row["score"], row["score_2"]) == (every[best], every[second])
+
+
+def test_top_k_beyond_the_number_of_labels(trained, tmp_path):
+    label(trained, SOURCES["in.txt"](tmp_path / "in.txt"), tmp_path / "out.jsonl", top_k=99)
+    assert list(jsonl((tmp_path / "out.jsonl").read_text())[0]) == [
+        "text", "label", "score", "label_2", "score_2", "label_3", "score_3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taken", "columns"),
+    [
+        (["text"], ["label", "score"]),
+        (["text", "label"], ["predicted_label", "predicted_score"]),
+        (["text", "score"], ["predicted_label", "predicted_score"]),
+        (["label", "predicted_score"], ["predicted_predicted_label", "predicted_predicted_score"]),
+    ],
+)
+def test_names_avoid_those_that_the_rows_have(saved, taken, columns):
+    assert Answer(saved, taken).columns == columns
+
+
+def test_labelling_an_answer_again_keeps_the_first_one(trained, tmp_path):
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text, "label": "mine"} for text in TEXTS])
+    label(trained, source, tmp_path / "once.jsonl", all_scores=True)
+    label(trained, tmp_path / "once.jsonl", tmp_path / "twice.jsonl", all_scores=True)
+    once, twice = (jsonl((tmp_path / name).read_text()) for name in ("once.jsonl", "twice.jsonl"))
+    for first, second in zip(once, twice, strict=True):
+        assert first["label"] == "mine"
+        assert {name: second[name] for name in first} == first
+        assert second["predicted_predicted_label"] == first["predicted_label"]
+        assert len(second) == len(first) + 5
+
+
+def test_another_text_column(trained, tmp_path):
+    rows = [{"headline": text, "by": "somebody else with many words"} for text in TEXTS]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    said = []
+    label(trained, source, tmp_path / "out.jsonl", said=said, text=("by",))
+    assert f"judging by of {source} with {trained}" in said
+    with pytest.raises(DataError, match=r"has no column 'head'\. It has headline, by\. Change --text"):
+        label(trained, source, tmp_path / "out2.jsonl", text=("head",))
+    assert not (tmp_path / "out2.jsonl").exists()
+
+
+def test_a_mistake_halfway_leaves_no_file(trained, tmp_path):
+    lines = [json.dumps({"text": text}) for text in TEXTS * 400]
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines, "not json"]))
+    with pytest.raises(DataError, match="is not JSON in line 1601"):
+        label(trained, tmp_path / "in.jsonl", tmp_path / "out.csv")
+    assert [item.name for item in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_nothing_on_standard_input(trained):
+    with pytest.raises(DataError, match="Standard input is empty"):
+        label(trained, "-")
+
+
+def test_outputs_that_cannot_be(trained, tmp_path):
+    source = SOURCES["in.txt"](tmp_path / "in.txt")
+    (tmp_path / "folder.csv").mkdir()
+    for output, words in (("folder.csv", "is a folder"), ("none/out.csv", "does not exist"), ("o.txt", "ends in .txt")):
+        with pytest.raises(OutputError, match=words):
+            label(trained, source, tmp_path / output)

@@ -1,0 +1,229 @@
+"""Fitting: the best epoch is what stays, learning nothing is said aloud, and fast dropout is dropout."""
+
+import logging
+
+import pytest
+import torch
+from datasets import Dataset
+from torch import nn
+
+from classifine.config import Train
+from classifine.labels import Labels
+from classifine.model.base import find_base
+from classifine.model.folder import load_base, quiet_transformers
+from classifine.train import memory
+from classifine.train.dropout import ByteDropout, fast_dropout
+from classifine.train.recipe import Hardware, choose, training_arguments
+from classifine.train.trainer import JudgedTrainer, train, validator
+
+CPU = Hardware("cpu", "processor", 1, False)
+LABELS = Labels(("delivery", "payment", "praise"))
+
+
+def fresh(base):
+    torch.manual_seed(0)
+    return load_base(find_base(str(base)), LABELS, "eager", attention_dropout=False)[0]
+
+
+def recipe_for(rows, **settings):
+    given = {"batch_size": 8, "learning_rate": 0.006, "epochs": 6, "patience": 6, **settings}
+    return choose(Train(**given), CPU, len(rows), 10_000, 32)
+
+
+def fit(base, rows, validation, folder, said=None, **settings):
+    """(network, Training)."""
+    network = fresh(base)
+    recipe = recipe_for(rows, **settings)
+    with quiet_transformers():
+        say = (lambda line: None) if said is None else said.append
+        return network, train(network, rows, validation, 0, recipe, str(folder), say)
+
+
+def relabelled(rows, change):
+    return Dataset.from_dict({**rows.to_dict(), "labels": [change(label) for label in rows["labels"]]})
+
+
+@pytest.fixture
+def halves(encoded):
+    return encoded.select(range(90)), encoded.select(range(90, 120))
+
+
+def test_history_tells_every_epoch(base, halves, tmp_path):
+    said = []
+    _, training = fit(base, *halves, tmp_path, said)
+    assert [epoch["epoch"] for epoch in training.history] == [1, 2, 3, 4, 5, 6]
+    assert training.history[-1]["train_loss"] < training.history[0]["train_loss"]
+    assert training.history[training.best_epoch - 1]["validation"]["accuracy"] > 0.6
+    assert {"accuracy", "macro_f1", "mcc", "loss", "predicted_classes"} <= set(training.history[0]["validation"])
+    assert training.seconds >= 0
+    assert training.rows_per_second > 0
+    assert any(line.startswith("epoch 6: training loss") for line in said)
+    assert any(line.startswith("training: 100 %") for line in said)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_best_epoch_is_kept_and_training_stops_without_a_better_one(base, halves, tmp_path, precision):
+    rows, validation = halves
+    # Judged against shifted labels, the more it learns the worse it gets: the first epoch is the best.
+    shifted = relabelled(validation, lambda label: (label + 1) % 3)
+    network, training = fit(base, rows, shifted, tmp_path, epochs=8, patience=2, metric="loss", precision=precision)
+    losses = [epoch["validation"]["loss"] for epoch in training.history]
+    assert training.best_epoch == 1 + losses.index(min(losses))
+    assert len(losses) == training.best_epoch + 2
+    assert losses[-1] > min(losses) + 0.1
+    assert validator(shifted, 0, precision)(network)["loss"] == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_bf16_leaves_a_network_that_answers_in_float32(base, halves, tmp_path):
+    network, _ = fit(base, *halves, tmp_path, epochs=1, precision="bf16")
+    with torch.inference_mode():
+        plain = type(network)(network.config).eval()
+        plain.load_state_dict(network.state_dict())
+        ids = torch.tensor([[2, 7, 9, 3]])
+        assert torch.allclose(network.eval()(ids).logits, plain(ids).logits, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_history(base, halves, tmp_path):
+    transformers_seed(3)
+    first = fit(base, *halves, tmp_path / "a", epochs=1)[1]
+    transformers_seed(3)
+    second = fit(base, *halves, tmp_path / "b", epochs=1)[1]
+    assert first.history[0]["validation"] == second.history[0]["validation"]
+    assert first.history[0]["train_loss"] == second.history[0]["train_loss"]
+
+
+def transformers_seed(seed):
+    from transformers import set_seed
+
+    set_seed(seed)
+
+
+def optimizer_for(network, rows, folder, **settings):
+    recipe = recipe_for(rows, **settings)
+    trainer = JudgedTrainer(
+        model=network, args=training_arguments(recipe, str(folder)), train_dataset=rows, eval_dataset=rows,
+        validate=lambda network: {}, head_rate=recipe.head_rate,
+    )  # fmt: skip
+    return trainer.create_optimizer()
+
+
+def of_weights(network, optimizer, setting):
+    """The setting of each of the network's weights, by name."""
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    return {names[id(weight)]: group[setting] for group in optimizer.param_groups for weight in group["params"]}
+
+
+@pytest.mark.parametrize("head_rate", [1.0, 10.0])
+def test_the_head_learns_at_its_own_rate(base, halves, tmp_path, head_rate):
+    network = fresh(base)
+    rates = of_weights(network, optimizer_for(network, halves[0], tmp_path, head_rate=head_rate), "lr")
+    assert set(rates) == {name for name, _ in network.named_parameters()}
+    head = {name for name in rates if name.startswith("classifier.")}
+    assert {rates[name] for name in head} == {0.006 * head_rate}
+    assert {rates[name] for name in rates if name not in head} == {0.006}
+
+
+def test_weights_are_decayed_and_biases_are_not(base, halves, tmp_path):
+    network = fresh(base)
+    decays = of_weights(network, optimizer_for(network, halves[0], tmp_path, weight_decay=0.2), "weight_decay")
+    assert decays["classifier.weight"] == decays["bert.pooler.dense.weight"] == 0.2
+    assert decays["classifier.bias"] == decays["bert.pooler.dense.bias"] == 0
+
+
+def test_learning_nothing_is_said_aloud(base, halves, tmp_path):
+    said = []
+    _, training = fit(base, *halves, tmp_path, said, learning_rate=1e-9, epochs=2)
+    assert any("no better than a constant guess (1.099)" in alarm for alarm in training.alarms)
+    assert [f"ALARM {alarm}" for alarm in training.alarms] == [line for line in said if line.startswith("ALARM")]
+
+
+def test_one_answer_to_all_is_said_aloud(base, halves, tmp_path):
+    _, training = fit(base, *halves, tmp_path, learning_rate=1e-9, epochs=2)
+    assert any("one class swallows all predictions" in alarm for alarm in training.alarms)
+
+
+def test_noise_in_the_place_of_labels_is_said_aloud(base, halves, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    rows = relabelled(halves[0], lambda label: int(torch.randint(3, (1,), generator=draw)))
+    _, training = fit(base, rows, halves[1], tmp_path, epochs=2, learning_rate=1e-4)
+    assert training.alarms
+
+
+def test_no_alarm_where_it_learns(base, halves, tmp_path):
+    _, training = fit(base, *halves, tmp_path, precision="float32")
+    assert training.history[-1]["validation"]["accuracy"] > 0.6
+    assert not any(alarm.startswith(("Epoch 5", "Epoch 6")) for alarm in training.alarms)
+
+
+def test_nothing_is_printed(base, halves, tmp_path, capsys, caplog):
+    with caplog.at_level(logging.WARNING):
+        fit(base, *halves, tmp_path, epochs=1)
+    assert capsys.readouterr().out == ""
+
+
+def dropped(share, training=True, seed=0, size=200_000):
+    layer = ByteDropout(share).train(training)
+    torch.manual_seed(seed)
+    return layer(torch.ones(size))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(share):
+    found = dropped(share)
+    assert (found == 0).float().mean().item() == pytest.approx(round(share * 256) / 256, abs=0.005)
+    assert found.mean().item() == pytest.approx(1, abs=0.02)
+    assert len(found.unique()) == 2
+
+
+def test_dropout_is_reproducible_by_the_seed():
+    assert torch.equal(dropped(0.3, seed=1), dropped(0.3, seed=1))
+    assert not torch.equal(dropped(0.3, seed=1), dropped(0.3, seed=2))
+
+
+@pytest.mark.parametrize(("share", "training"), [(0.5, False), (0.0, True), (0.001, True)])
+def test_dropout_that_changes_nothing(share, training):
+    assert torch.equal(dropped(share, training), torch.ones(200_000))
+
+
+def test_dropout_of_everything():
+    assert dropped(1.0).count_nonzero() == 0
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5, 11), (0, 4)])
+def test_dropout_of_any_shape(shape):
+    assert ByteDropout(0.5).train()(torch.ones(shape)).shape == shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_goes_back_through_the_mask_it_went_forward(dtype):
+    values = torch.ones(1000, dtype=dtype, requires_grad=True)
+    found = ByteDropout(0.4).train()(values)
+    found.sum().backward()
+    assert torch.equal(values.grad, found.detach())
+
+
+def test_dropout_takes_values_that_are_not_contiguous():
+    values = torch.arange(1.0, 13.0).view(3, 4).t()
+    found = ByteDropout(0.5).train()(values)
+    scale = 256 / 128
+    assert torch.equal(found, torch.where(found == 0, torch.zeros(()), values * scale))
+
+
+def test_fast_dropout_gives_the_layers_back():
+    class Own(nn.Dropout):
+        pass
+
+    network = nn.Sequential(nn.Dropout(0.1), nn.Sequential(nn.Dropout(0.2)), Own(0.3))
+    with pytest.raises(ValueError), fast_dropout(network):
+        assert [type(layer) for layer in (network[0], network[1][0], network[2])] == [ByteDropout, ByteDropout, Own]
+        raise ValueError
+    assert [type(layer) for layer in (network[0], network[1][0], network[2])] == [nn.Dropout, nn.Dropout, Own]
+
+
+def test_memory_is_told_in_mib():
+    assert 50 < memory.peak_memory_mib() < 100_000
+
+
+def test_no_allocator_is_asked_for_elsewhere(monkeypatch):
+    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    assert memory.keep_freed_memory() is False
