@@ -4,7 +4,6 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.model.base import Base, find_base, token_counter
-from classifine.model.folder import check_output, load, save, workplace, write_json
+from classifine.model.folder import check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
 
@@ -61,7 +60,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
         save(place, fitted.network, fitted.tokenizer, labels, record)
         write_json(place / "data_report.json", report.as_json())
         write_json(place / "evaluation.json", evaluation.as_json())
-        _write_lines(place / "history.jsonl", (json.dumps(epoch) for epoch in fitted.training.history))
+        _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
         (place / "README.md").write_text(
             card({**record, "labels": labels.names}, evaluation.as_json()), encoding="utf-8"
         )

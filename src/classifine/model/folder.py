@@ -7,6 +7,7 @@ nothing about training or texts.
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -165,7 +166,20 @@ def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read, with letters of every script as they are."""
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """JSON as every reader takes it: a number that is none, such as a diverged loss, becomes null."""
+    return json.dumps(_finite(content), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _open_to_readers(place: Path) -> None:

@@ -80,8 +80,13 @@ class Tidy(TrainerCallback):
 
 
 def _in_head(network: Any, name: str) -> bool:
-    """Whether a weight is outside the pre-trained encoder, whose weights all carry its prefix."""
-    return not name.startswith(f"{network.base_model_prefix}.")
+    """Whether a weight belongs to what stands between the encoder's last layer and the logits.
+
+    That is all that is outside the pre-trained encoder, whose weights carry its prefix, and the pooler inside it:
+    sentence encoders and RoBERTa's family never trained theirs, and what BERT trained it for is another task.
+    """
+    prefix = f"{network.base_model_prefix}."
+    return not name.startswith(prefix) or name.startswith(f"{prefix}pooler.")
 
 
 def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe, folder: str, say: Say) -> Training:
