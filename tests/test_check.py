@@ -186,7 +186,7 @@ def test_texts_beyond_the_maximum_length():
     report = check_splits(given(rows), Data(), words, 20)
     fault = only(report, "too-long")
     assert fault.rows == (26,)
-    assert fault.message == "3.8% of the texts of the train texts are longer than 20 tokens (such as row 26)."
+    assert fault.message == "1 row of the train texts (3.8%) has more than 20 tokens, such as row 26."
     assert "too-long" not in kinds(check_splits(given(rows), Data(), words, 21))
 
 

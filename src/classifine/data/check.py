@@ -283,12 +283,12 @@ def _too_long(train: Split, count_tokens: Callable[[Sequence[str]], list[int]], 
     looked_at = candidates[::step]
     cut = [i for i, n in zip(looked_at, count_tokens([texts[i] for i in looked_at]), strict=True) if n > max_length]
     if cut:
-        share = len(cut) * step / len(train)
+        count = len(cut) * step
         about = "About " if step > 1 else ""
         ids = train.ids
         yield Fault(
             "too-long", "warning", "train",
-            f"{about}{share:.1%} of the texts of {train.source} are longer than {max_length} tokens (such as {_rows([ids[i] for i in cut])}).",
+            f"{about}{count} row{'s' * (count != 1)} of {train.source} ({count / len(train):.1%}) {'have' if count != 1 else 'has'} more than {max_length} tokens, such as {_rows([ids[i] for i in cut])}.",
             "Their end is cut off; --max-length changes that.", tuple(ids[i] for i in cut),
         )  # fmt: skip
 
