@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from datasets import Dataset
 
 from classifine.config import Data, build, load_toml, merge, nested, parse_assignment
 from classifine.data.check import check_splits, clean
@@ -229,3 +230,34 @@ def test_a_label_that_is_no_class():
 
 def test_the_inputs_are_as_many_as_promised():
     assert len(BAD_DATA) + len(BAD_SETTINGS) >= 35
+
+
+def test_a_path_too_long_to_exist():
+    with pytest.raises(DataError, match="cannot be read"):
+        read_splits(Data(source="a text of many letters " * 30))
+
+
+def test_a_parquet_file_that_is_damaged_inside(tmp_path):
+    path = tmp_path / "in.parquet"
+    rows = [{"text": f"{i} {i * 7919}", "label": "ab"[i % 2]} for i in range(5000)]
+    Dataset.from_list(rows).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[200:1200] = bytes(1000)
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"in\.parquet"):
+        read_splits(Data(source=str(path)))
+
+
+def test_json_nested_without_end(tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": ' + "[" * 200_000 + "]" * 200_000 + "}\n")
+    with pytest.raises(DataError, match=r"in\.jsonl"):
+        read_splits(Data(source=str(path)))
+
+
+def test_utf8_but_for_a_stray_byte(tmp_path):
+    path = tmp_path / "in.csv"
+    lines = [f"straße grün {i},{'ab'[i % 2]}".encode() for i in range(30)]
+    path.write_bytes(b"text,label\n" + b"\n".join(lines[:15]) + b"\nstray \xff,a\n" + b"\n".join(lines[15:]))
+    with pytest.raises(DataError, match="UTF-8 but for 1 bytes, the first 0xff in line 17"):
+        read_splits(Data(source=str(path)))

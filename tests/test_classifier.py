@@ -213,3 +213,29 @@ def test_a_failed_fit_leaves_the_classifier_as_it_was(base):
     with pytest.raises(DataError):
         classifier.fit(TEXTS, ["same"] * 120)
     assert np.array_equal(classifier.predict_proba(TEXTS), before)
+
+
+def test_validation_rows_beside_a_data_frame_are_heeded(base):
+    import pandas
+
+    rows = made_up(60)
+    frame = pandas.DataFrame(rows, columns=["text", "label"])
+    unknown = (["a text"], ["nowhere"])
+    with pytest.raises(DataError, match="nowhere"):
+        TextClassifier(base=str(base), **QUICK).fit(frame, validation=unknown)
+
+
+def test_settings_for_files_are_refused():
+    with pytest.raises(ConfigError, match="'test' is for files"):
+        TextClassifier(test="x.csv")
+
+
+def test_fitting_leaves_the_random_numbers_of_the_caller_alone(base):
+    import random
+
+    texts, labels = zip(*made_up(60), strict=True)
+    random.seed(3)
+    expected = random.random()
+    random.seed(3)
+    TextClassifier(base=str(base), **{**QUICK, "epochs": 1}).fit(texts, labels)
+    assert random.random() == expected

@@ -169,12 +169,12 @@ def test_check_of_texts_beyond_the_maximum_length(call, base, tmp_path):
     write_csv(tmp_path / "long.csv", [(f"{text} " * 30, label) for text, label in made_up(30)])
     code, out, _ = call("check", "long.csv", "--base", base, "--max-length", "16")
     assert code == 0
-    assert "100.0% of the texts of long.csv are longer than 16 tokens" in out
+    assert "30 rows of long.csv (100.0%) have more than 16 tokens" in out
 
 
 def test_evaluate(call, trained, tickets):
     code, out, err = call("evaluate", trained, tickets)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"judged on {tickets} (120 rows)\n")
     assert out.startswith("120 rows: accuracy ")
     code, out, _ = call("evaluate", trained, tickets, "--json")
     answer = json.loads(out)
@@ -254,7 +254,7 @@ BAD_CALLS = {
     "a file as model": (["predict", "good.csv", "good.csv"], 1, "No such classifier: good.csv"),
     "nothing to predict": (["predict", "MODEL", "none.csv"], 1, "No such file: none.csv"),
     "no text column": (["predict", "MODEL", "numbers.csv"], 1, "numbers.csv has no column with texts"),
-    "unwritable form": (["predict", "MODEL", "good.csv", "-o", "out.docx"], 1, "ends in '.docx'"),
+    "unwritable form": (["predict", "MODEL", "good.csv", "-o", "out.docx"], 1, "should end in .jsonl"),
     "no folder for the output": (["predict", "MODEL", "good.csv", "-o", "no/out.csv"], 1, "does not exist"),
     "no labels to choose": (["predict", "MODEL", "good.csv", "--top-k", "0"], 2, "--top-k"),
     "unlabelled test": (["evaluate", "MODEL", "unlabelled.csv"], 1, "has no row with a text and a label"),
@@ -299,3 +299,36 @@ def test_a_bug_of_ours_keeps_its_traceback(call, monkeypatch):
     monkeypatch.setattr(run, "check", broken)
     with pytest.raises(ZeroDivisionError):
         call("check", "x.csv")
+
+
+def test_errors_of_the_data_are_told_once(call, quick, tmp_path):
+    source = write_csv(tmp_path / "one.csv", [(f"text {i}", "same") for i in range(30)])
+    code, out, err = call("train", source, *quick, "-o", tmp_path / "model")
+    assert (code, out) == (1, "")
+    assert err.count("only the label 'same'") == 1
+
+
+def test_judging_on_the_training_rows_is_said(call, base, quick, tmp_path):
+    train = write_csv(tmp_path / "train.csv", made_up(60))
+    other = write_csv(tmp_path / "other.csv", made_up(40, seed=5))
+    code, _, err = call("train", train, "--validation", other, "--test", other, "--keep-shared", *quick, "-o", "model")
+    assert code == 0, err
+    assert "trained on these very rows" in call("evaluate", "model", train)[2]
+    code, out, err = call("evaluate", "model", other)
+    assert "trained on these very rows" not in err
+    assert "judged on" in err
+    assert "accuracy" in out
+
+
+def test_a_dash_is_standard_output(call, trained):
+    code, out, _ = call("predict", trained, "-", "-o", "-", stdin="parcel late\n")
+    assert code == 0
+    assert json.loads(out)["label"]
+
+
+def test_only_settings_that_a_command_heeds_are_its_flags(call, trained, tmp_path):
+    for args in (
+        ["evaluate", trained, "x.csv", "--test-share", "0.2"],
+        ["check", "x.csv", "--validation-share", "0.2"],
+    ):
+        assert call(*args)[0] == 2

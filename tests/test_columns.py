@@ -130,3 +130,8 @@ def test_where_there_is_no_choice_or_two_the_flag_is_named(columns, given, words
 )
 def test_find_text_where_there_are_no_labels(columns, trained, expected):
     assert find_text(rows(**columns), trained, "a.csv") == expected
+
+
+def test_a_text_that_is_a_number_does_not_hide_the_column():
+    rows = [{"text": f"message number {i}", "label": "ab"[i % 2]} for i in range(20)] + [{"text": 42, "label": "a"}]
+    assert find_columns(rows, (), None, "in").text == ("text",)

@@ -47,7 +47,9 @@ def test_load_base_gives_a_float32_network_for_the_labels(base):
     network, tokenizer = load_base(find_base(str(base)), Labels(("a", "b")), "eager", attention_dropout=False)
     assert network.config.id2label == {0: "a", 1: "b"}
     assert network.config.problem_type == "single_label_classification"
-    assert network.config.attention_probs_dropout_prob == 0
+    # This run goes without; the network that others train on keeps what the base said.
+    assert {layer.attention.self.dropout.p for layer in network.bert.encoder.layer} == {0.0}
+    assert network.config.attention_probs_dropout_prob == 0.1
     assert {str(weight.dtype) for weight in network.parameters()} == {"torch.float32"}
     assert len(tokenizer("parcel")["input_ids"]) == 3
 
@@ -175,3 +177,23 @@ def test_check_output_where_one_may_not_write(tmp_path):
     with pytest.raises(OutputError, match="you may write to"):
         check_output(tmp_path / "model", overwrite=False)
     tmp_path.chmod(0o700)
+
+
+def test_code_that_a_folder_brings_along_is_refused_without_asking(trained, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "own.OwnConfig", "AutoModelForSequenceClassification": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": auto_map}))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ModelError, match="did not load"):
+        load(folder)
+    assert not (tmp_path / "ran").exists()
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_the_work_itself_is_not_blamed_on_the_folder(tmp_path):
+    with pytest.raises(FileNotFoundError), workplace(tmp_path / "model"):
+        raise FileNotFoundError("something else")
+    assert list(tmp_path.iterdir()) == []

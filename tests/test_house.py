@@ -1,6 +1,7 @@
 """The directions of imports, and the few things that live in one place only."""
 
 import ast
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,13 @@ def test_the_page_of_settings_is_the_one_that_the_settings_make():
     if not page.exists():
         pytest.skip("docs/settings.md is not part of an installed package")
     assert page.read_text(encoding="utf-8") == config.reference()
+
+
+def test_the_page_of_commands_is_the_one_that_the_commands_make():
+    folder = ROOT.parents[1] / "docs"
+    if not folder.exists():
+        pytest.skip("docs are not part of an installed package")
+    spec = importlib.util.spec_from_file_location("generate", folder / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (folder / "help.md").read_text(encoding="utf-8") == generate.help_page()

@@ -121,3 +121,9 @@ def test_kind_of(values, kind):
 def test_only_what_stands_for_nothing_is_missing():
     assert all(map(is_missing, (None, math.nan, np.float64("nan"), pd.NA, pd.NaT)))
     assert not any(map(is_missing, (0, "", False, [], "nan", np.float64(1))))
+
+
+def test_a_name_that_only_looks_like_a_number_keeps_the_order_fixed():
+    for names in (["1", "2", "nan", "0"], ["nan", "0", "2", "1"]):
+        assert Labels.ordered(names).names == ("0", "1", "2", "nan")
+    assert Labels.ordered(["inf", "10", "9"]).names == ("10", "9", "inf")

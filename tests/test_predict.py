@@ -8,6 +8,7 @@ import json
 import pytest
 
 from classifine import run
+from classifine.config import Data
 from classifine.errors import DataError, OutputError
 from classifine.infer import predict as predicting
 from classifine.infer.files import PredictOptions
@@ -18,7 +19,8 @@ TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderf
 
 def label(model, source, output=None, stdin=b"", said=None, **options):
     say = (lambda line: None) if said is None else said.append
-    return run.predict(model, str(source), output, PredictOptions(**options), io.BytesIO(stdin), say)
+    data = Data(text=options.pop("text", ()))
+    return run.predict(model, str(source), output, PredictOptions(data=data, **options), io.BytesIO(stdin), say)
 
 
 def jsonl(text):
@@ -264,6 +266,26 @@ def test_nothing_on_standard_input(trained):
 def test_outputs_that_cannot_be(trained, tmp_path):
     source = SOURCES["in.txt"](tmp_path / "in.txt")
     (tmp_path / "folder.csv").mkdir()
-    for output, words in (("folder.csv", "is a folder"), ("none/out.csv", "does not exist"), ("o.txt", "ends in .txt")):
+    for output, words in (
+        ("folder.csv", "is a folder"),
+        ("none/out.csv", "does not exist"),
+        ("o.txt", "should end in .jsonl"),
+    ):
         with pytest.raises(OutputError, match=words):
             label(trained, source, tmp_path / output)
+
+
+def test_a_column_that_comes_late_is_refused_before_anything_is_written(trained, tmp_path):
+    rows = [{"text": f"parcel {i}"} for i in range(1200)] + [{"text": "late", "label": "mine"}]
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="column 'label' that its first rows lack"):
+        label(trained, source, tmp_path / "out.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_half_a_letter_pair_is_read_and_written(trained, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "great parcel \\ud83d"}\n')
+    assert label(trained, source, tmp_path / "out.jsonl") == 1
+    assert json.loads((tmp_path / "out.jsonl").read_text())["text"] == "great parcel \ud83d"

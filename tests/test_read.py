@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from classifine.config import Data
-from classifine.data.read import from_lists, from_rows, read_splits, text_of
+from classifine.data.columns import Columns
+from classifine.data.read import from_lists, from_rows, read_splits, read_to_judge, text_of
 from classifine.errors import DataError
 from classifine.labels import Labels
 
@@ -248,5 +249,28 @@ def test_a_set_without_train_says_what_it_has(monkeypatch):
 
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS})
     monkeypatch.setattr(datasets, "load_dataset", lambda *names: datasets.DatasetDict({"corpus": rows}))
-    with pytest.raises(DataError, match=r"me/x has no train split\. It has corpus\. Choose another set"):
+    with pytest.raises(
+        DataError, match=r"me/x has no train split, nor one to judge on\. It has corpus\. Choose another set"
+    ):
         read("me/x")
+
+
+def test_rows_to_judge_come_from_the_test_file_alone(tmp_path):
+    (tmp_path / "test.csv").write_text("body,team\none two,a\nthree four,b\nfive six,a\n")
+    rows, notes = read_to_judge(Data(source=str(tmp_path)), Columns(("body",), "team"))
+    assert rows.texts == ["one two", "three four", "five six"]
+    assert rows.labels == ["a", "b", "a"]
+    assert "test.csv (3 rows)" in notes[0]
+
+
+def test_rows_to_judge_may_have_other_columns_than_those_trained_on(tmp_path):
+    path = tmp_path / "more.csv"
+    path.write_text("text,label\none two,a\nthree four,b\nfive six,a\nseven eight,b\n")
+    rows, _ = read_to_judge(Data(source=str(path)), Columns(("body",), "team"))
+    assert rows.labels == ["a", "b", "a", "b"]
+
+
+def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
+    with pytest.raises(DataError, match="has no train file"):
+        read_splits(Data(source=str(tmp_path)))

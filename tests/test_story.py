@@ -69,7 +69,7 @@ def test_predict_gives_what_the_run_itself_gave(trained, tmp_path):
 def test_evaluate_gives_what_the_run_itself_gave(trained, trained_run, tmp_path):
     rows = [json.dumps({"text": row["text"], "label": row["truth"]}) for row in lines(trained / "predictions.jsonl")]
     (tmp_path / "test.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    again = run.evaluate_saved(trained, Data(source=str(tmp_path / "test.jsonl")))
+    again = run.evaluate_saved(trained, Data(source=str(tmp_path / "test.jsonl")), "float32", lambda line: None)
     assert again.metrics["accuracy"] == trained_run.evaluation.accuracy
     assert again.metrics["macro_f1"] == trained_run.evaluation.macro_f1
     assert abs(again.metrics["nll"] - trained_run.evaluation.metrics["nll"]) < 1e-5

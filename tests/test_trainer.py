@@ -8,6 +8,7 @@ from datasets import Dataset
 from torch import nn
 
 from classifine.config import Train
+from classifine.errors import TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.folder import load_base, quiet_transformers
@@ -227,3 +228,11 @@ def test_memory_is_told_in_mib():
 def test_no_allocator_is_asked_for_elsewhere(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "darwin")
     assert memory.keep_freed_memory() is False
+
+
+def test_a_network_that_diverges_is_no_result(base, halves, tmp_path):
+    network = fresh(base)
+    with torch.no_grad():
+        network.classifier.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="diverged"):
+        train(network, *halves, 0, recipe_for(halves[0]), str(tmp_path), lambda line: None)

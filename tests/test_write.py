@@ -10,7 +10,7 @@ import pytest
 from classifine.config import Data
 from classifine.data.formats import form_of, open_table
 from classifine.data.write import check_target, output_form, write_rows
-from classifine.errors import DataError, OutputError
+from classifine.errors import OutputError
 
 NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz", "a.jsonl.gz"]
 ROWS = [{"text": 'one, "two"', "score": 0.5}, {"text": "三\nvier", "score": 1.0}]
@@ -162,9 +162,13 @@ def test_output_form(tmp_path, name, form):
     assert output_form(tmp_path / name) == form
 
 
-@pytest.mark.parametrize(
-    ("name", "error", "words"), [("a.txt", OutputError, r"expected \.jsonl, \.csv"), ("a.doc", DataError, "'.doc'")]
-)
-def test_forms_that_cannot_be_written(tmp_path, name, error, words):
-    with pytest.raises(error, match=words):
-        output_form(tmp_path / name)
+def test_parquet_takes_numbers_that_the_first_rows_lack(tmp_path):
+    rows = [{"text": "", "score": None}] * 4097 + [{"text": "a", "score": 0.5}]
+    assert write_rows(rows, tmp_path / "out.parquet", "parquet", numbers=["score"]) == 4098
+    assert list(open_table(tmp_path / "out.parquet", Data()).rows())[-1] == {"text": "a", "score": 0.5}
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.doc"])
+def test_an_ending_that_cannot_be_written(tmp_path, name):
+    with pytest.raises(OutputError, match=r"should end in \.jsonl.*Change -o"):
+        check_target(tmp_path / name)

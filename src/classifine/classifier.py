@@ -18,7 +18,7 @@ from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.read import Splits, from_lists, from_rows
 from classifine.data.split import with_validation
-from classifine.errors import ClassifineError, DataError
+from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import kind_of
 from classifine.model.base import find_base
 from classifine.model.folder import Saved, check_output, load, save, workplace
@@ -39,6 +39,10 @@ class TextClassifier:
     def __init__(self, *, verbose: bool = False, **settings: Any) -> None:
         self.settings = settings
         self.verbose = verbose
+        if files := sorted({"source", "validation", "test", "test_share", "sheet"} & settings.keys()):
+            raise ConfigError(
+                f"'{files[0]}' is for files, which `classifine train` reads. Give the rows to fit instead."
+            )
         self._config: Config = build(nested(settings))
         self._saved: Saved | None = None
 
@@ -122,16 +126,16 @@ class TextClassifier:
         return text_logits(self._fitted, listed)
 
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
+        judge = from_lists(list(validation[0]), _plain(validation[1]), "validation") if validation else None
         if labels is None:
             if not hasattr(texts, "to_dict"):
                 raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
             # A data frame marks what is missing in four ways (None, nan, NaT, NA); rows know one.
             frame = texts.astype(object).where(texts.notna(), None)
-            return from_rows(frame.to_dict("records"), self._config.data)
+            return replace(from_rows(frame.to_dict("records"), self._config.data), validation=judge)
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write fit([text, ...], [label, ...]).")
         values = _plain(labels)
-        judge = from_lists(list(validation[0]), _plain(validation[1]), "validation") if validation else None
         return Splits(from_lists(list(texts), values), validation=judge, kind=kind_of(values))
 
     def _train(self, found: Splits) -> None:

@@ -6,8 +6,9 @@ that the user can mend (one sentence), 2 wrong usage, 130 interrupted. Nothing h
 
 import functools
 import inspect
-import json
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from classifine import __version__
-from classifine.config import Config, Data, build, load_toml, merge, nested, options, parse_assignment
+from classifine.config import Config, build, load_toml, merge, nested, options, parse_assignment
 from classifine.errors import ClassifineError
 
 
@@ -46,6 +47,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+# The settings that each command heeds; what it would not heed is no flag of it.
+READING = ("text", "label", "encoding", "delimiter", "sheet")
+CHECKING = ("validation", "test", *READING, "drop_duplicates", "drop_conflicts", "drop_unseen", "keep_shared")
+TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
 ]
@@ -57,11 +62,11 @@ def say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a flag for every setting of the sections; the command receives them as one dictionary, `settings`."""
+def with_settings(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a flag for each of the settings; the command receives those that were given as one dictionary, `settings`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        fields = {name: field for section, name, field in options() if section in sections and name != "source"}
+        fields = {name: field for _, name, field in options() if name in wanted}
         own = inspect.signature(command).parameters
 
         @functools.wraps(command)
@@ -106,7 +111,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command()
-@with_settings("data", "model", "train")
+@with_settings(*TRAINING)
 def train(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     output: Annotated[
@@ -134,7 +139,7 @@ def train(
 
 
 @app.command()
-@with_settings("data", "model")
+@with_settings(*CHECKING, "base", "max_length")
 def check(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     as_json: AsJson = False,
@@ -156,7 +161,7 @@ def check(
 
 
 @app.command()
-@with_settings("data")
+@with_settings(*READING, "drop_unseen")
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
@@ -169,7 +174,7 @@ def evaluate(
     from classifine import run
     from classifine.report.text import evaluation_lines
 
-    result = run.evaluate_saved(model, config.data, precision)
+    result = run.evaluate_saved(model, config.data, precision, say)
     if as_json:
         _print_json(result.as_json())
     else:
@@ -178,6 +183,7 @@ def evaluate(
 
 
 @app.command()
+@with_settings("text", "encoding", "delimiter", "sheet")
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],
@@ -187,9 +193,6 @@ def predict(
             "--output", "-o", metavar="OUT", help="File to write; its ending is its form. [default: standard output]"
         ),
     ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option("--text", help="Column with the text. [default: as in training]")
-    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to add, best first.")] = 1,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Add the score of every label.")] = False,
     format: Annotated[
@@ -197,17 +200,15 @@ def predict(
         typer.Option(help="Form of standard input. [default: lines, a text each]"),
     ] = None,
     precision: Precision = "float32",
-    encoding: Annotated[str | None, typer.Option(help="Encoding of text files.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What separates the columns of a csv file.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet of an xlsx file.")] = None,
+    settings: dict[str, Any] | None = None,
 ) -> None:
     """Add a label and its score to every row of a file, in order."""
     from classifine import run
     from classifine.infer.files import PredictOptions
 
-    data = Data(encoding=encoding, delimiter=delimiter, sheet=sheet)
-    wanted = PredictOptions(tuple(text or ()), top_k, all_scores, precision, format, data)
-    run.predict(model, source, output, wanted, sys.stdin.buffer, say)
+    data = build(nested(settings or {})).data
+    wanted = PredictOptions(top_k, all_scores, precision, format, data)
+    run.predict(model, source, None if output == Path("-") else output, wanted, sys.stdin.buffer, say)
 
 
 def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:
@@ -217,11 +218,18 @@ def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Confi
 
 
 def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    from classifine.model.folder import json_text
+
+    sys.stdout.write(json_text(content, indent=2) + "\n")
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # A batch system's way to stop us; like Ctrl-C it must leave nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app()
     except ClassifineError as error:

@@ -22,7 +22,7 @@ DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 class Section(BaseModel):
     """A group of settings; a value that is not declared here is a mistake, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -49,7 +49,9 @@ class Data(Section):
     drop_duplicates: bool = Field(False, description="Keep one row of each text in train.")
     drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
     drop_unseen: bool = Field(False, description="Leave out evaluation rows whose label train lacks.")
-    keep_shared: bool = Field(False, description="Keep train rows whose text is also in validation or test.")
+    keep_shared: bool = Field(
+        False, description="Keep rows whose text is also in a later split (train, validation, test)."
+    )
 
     @field_validator("text", mode="before")
     @classmethod

@@ -4,6 +4,7 @@
       ConfigError      a setting: unknown, of the wrong type, out of bounds
       DataError        the labelled texts: not found, not readable, nothing to learn from
       ModelError       a base model or a saved classifier: not found, damaged, not one of ours
+      TrainingError    fitting that diverged
       OutputError      a place to write to: exists already, cannot be written
 
 Each message has three parts: what was found, what was expected, what to do. The command line catches this tree in
@@ -32,6 +33,10 @@ class DataError(ClassifineError):
 
 class ModelError(ClassifineError):
     """A base model or a saved classifier cannot be found or does not hold what its name promises."""
+
+
+class TrainingError(ClassifineError):
+    """Fitting ran, but what came out of it is no classifier."""
 
 
 class OutputError(ClassifineError):

@@ -4,6 +4,7 @@ The order is decided here once and then only read: numbers as numbers, everythin
 declares an order of its own. It knows nothing about probabilities or files.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,11 +24,10 @@ class Labels:
     @classmethod
     def ordered(cls, names: Iterable[str], kind: Kind = "str") -> "Labels":
         """Distinct names in the fixed order: by value where every name is a number, else by code point."""
-        distinct = set(names)
-        try:
-            return cls(tuple(sorted(distinct, key=lambda name: (float(name), name))), kind)
-        except ValueError:
-            return cls(tuple(sorted(distinct)), kind)
+        distinct = sorted(set(names))
+        if all(_is_number(name) for name in distinct):
+            distinct.sort(key=float)
+        return cls(tuple(distinct), kind)
 
     @classmethod
     def from_config(cls, id2label: Mapping[Any, str], kind: Kind = "str") -> "Labels":
@@ -71,12 +71,21 @@ class Labels:
         return list(self.names)
 
 
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
 def is_missing(value: Any) -> bool:
     """Whether a value of the data stands for none: None, NaN, and what data frames use for them."""
     try:
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA answers every comparison with itself
         return True
+    except ValueError:  # an array answers with one of truths
+        return False
 
 
 def as_name(value: Any) -> str | None:

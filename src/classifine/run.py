@@ -12,12 +12,16 @@ from typing import IO, Any
 
 from classifine.config import Config, Data
 from classifine.data.check import DataReport, check_splits, clean
+from classifine.data.columns import Columns
+from classifine.data.encode import tokenise
 from classifine.data.formats import FORMS
-from classifine.data.read import Split, Splits, read_splits
+from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, split
 from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
+from classifine.infer.forward import logits
+from classifine.infer.predict import decision_of, text_logits
 from classifine.model.base import Base, find_base, token_counter
 from classifine.model.folder import check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
@@ -46,7 +50,8 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
     found = read_splits(config.data)
     base = find_base(config.model.base)
     report = _check(found, config, base)
-    for line in report_lines(report):
+    # Errors end the run with a list of their own.
+    for line in report_lines(replace(report, faults=report.warnings) if report.errors else report):
         say(f"data    {line}")
     report.raise_errors()
     three = split(clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed)
@@ -72,38 +77,41 @@ def check(config: Config) -> DataReport:
     """What is wrong with the data; trains nothing. Texts beyond the maximum length are counted if the base is here."""
     found = read_splits(config.data)
     try:
-        base = find_base(config.model.base)
+        base = find_base(config.model.base, fetch=False)
     except ModelError:
         note = f"{config.model.base} is not on this machine, so texts beyond the maximum length are not counted"
         return check_splits(replace(found, notes=(*found.notes, note)), config.data)
     return _check(found, config, base)
 
 
-def evaluate_saved(model: Path, config: Data, precision: str = "float32") -> Evaluation:
+def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evaluation:
     """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
-    from classifine.infer.predict import decision_of, text_logits
-
     saved = load(model)
-    remembered = saved.record["columns"]
-    names = {"text": tuple(remembered["text"]), "label": remembered["label"]}
-    found = _read_as_trained(config, names)
-    rows = found.test or found.train
-    unknown = sorted({label for label in rows.labels if label is not None} - set(saved.labels.names))
+    trained = Columns(tuple(saved.record["columns"]["text"]), saved.record["columns"]["label"])
+    rows, notes = read_to_judge(config, trained)
+    known, names = saved.labels.label2id, rows.labels
+    unknown = sorted({name for name in names if name is not None} - set(known))
     if unknown and not config.drop_unseen:
         raise DataError(
             f"{rows.source} has labels that {model} does not know: {', '.join(unknown[:10])}. "
             "Correct them, or leave their rows out with --drop-unseen."
         )
-    kept = [
-        i
-        for i, (text, label) in enumerate(zip(rows.texts, rows.labels, strict=True))
-        if text and text.strip() and label in saved.labels.label2id
-    ]
+    kept = [i for i, text in enumerate(rows.texts) if text and text.strip() and names[i] in known]
     if not kept:
         raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
+    for note in notes:
+        say(note)
+    if len(kept) < len(rows):
+        say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
     rows = rows.take(kept)
-    found_logits = text_logits(saved, rows.texts, precision)
-    return evaluate(found_logits, saved.labels.encode(rows.labels), saved.labels, decision_of(saved.record))
+    if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train"):
+        say("warning: the classifier was trained on these very rows, so this says nothing about new ones")
+    return evaluate(
+        text_logits(saved, rows.texts, precision),
+        saved.labels.encode(rows.labels),
+        saved.labels,
+        decision_of(saved.record),
+    )
 
 
 def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
@@ -113,25 +121,12 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     return predict_file(load(model), source, output, options, stdin, say)
 
 
-def _read_as_trained(config: Data, names: dict[str, Any]) -> Splits:
-    """Read with the columns that the classifier was trained on, or find columns anew where the data lacks them."""
-    update = {key: value for key, value in names.items() if value and not getattr(config, key)}
-    try:
-        return read_splits(config.model_copy(update=update))
-    except DataError as error:
-        if update and "has no column" in str(error):
-            return read_splits(config)
-        raise
-
-
 def _check(found: Splits, config: Config, base: Base) -> DataReport:
     return check_splits(found, config.data, token_counter(base.folder), base.max_length(config.model.max_length))
 
 
 def _judge(place: Path, fitted: Any, three: ThreeSplits, labels: Any, say: Say) -> Evaluation:
     """The report on test, once: metrics, baselines and every prediction."""
-    from classifine.data.encode import tokenise
-    from classifine.infer.forward import logits
 
     test, truth = three.test, labels.encode(three.test.labels)
     columns = tokenise(test.texts, fitted.tokenizer, fitted.recipe.max_length)

@@ -58,8 +58,9 @@ class _Facts:
 
     @property
     def can_be_text(self) -> bool:
-        strings = sum(isinstance(value, str) for value in self.values)
-        return bool(self.values) and strings == len(self.values) and not all(map(_numeric, self.values))
+        # A spreadsheet stores a text such as 12345 as a number, so not every value need be text.
+        texts = sum(isinstance(value, str) and not _numeric(value) for value in self.values)
+        return bool(self.values) and texts >= 0.5 * len(self.values)
 
     @property
     def can_be_label(self) -> bool:

@@ -11,6 +11,7 @@ from typing import IO
 from classifine.errors import DataError
 
 _VERIFY = 1 << 26  # bytes of a file that are read ahead to be sure of its encoding
+_AROUND = 1 << 17  # bytes before and after the first strange one that a guess looks at
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # Beside UTF-8 and UTF-16: what spreadsheets of the last thirty years write.
 _CODE_PAGES = (
@@ -41,8 +42,10 @@ def find_encoding(path: Path, wanted: str | None) -> tuple[str, tuple[str, ...]]
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
         return "utf-8", ()
-    except UnicodeDecodeError:
-        return _guess_encoding(path, head)
+    except UnicodeDecodeError as error:
+        _refuse_damaged_utf8(path, head, error.start)
+        # What stands around the first strange byte tells more than the plain letters of the beginning.
+        return _guess_encoding(path, head[max(0, error.start - _AROUND) : error.start + _AROUND])
 
 
 def named_encoding(wanted: str) -> str:
@@ -68,10 +71,20 @@ def _utf16_without_mark(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def _guess_encoding(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
+def _refuse_damaged_utf8(path: Path, head: bytes, place: int) -> None:
+    """DataError for a file whose letters are UTF-8 but for a few stray bytes: no other encoding would read it."""
+    text = head.decode("utf-8", errors="replace")
+    strange = text.count("\N{REPLACEMENT CHARACTER}")
+    if sum(not letter.isascii() for letter in text) > 10 * strange:
+        line = head.count(b"\n", 0, place) + 1
+        raise DataError(
+            f"{path} is UTF-8 but for {strange} bytes, the first {head[place]:#04x} in line {line}. Mend them, or name another --encoding."
+        )
+
+
+def _guess_encoding(path: Path, sample: bytes) -> tuple[str, tuple[str, ...]]:
     from charset_normalizer import from_bytes
 
-    sample = head[: 1 << 18]
     best = None if _is_western(sample) else from_bytes(sample, cp_isolation=list(_CODE_PAGES)).best()
     if best is None and not _is_western(sample):
         raise DataError(f"{path} is in no encoding that we know. Save it as UTF-8 or name its --encoding.")

@@ -10,10 +10,11 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
 from classifine.config import Data
 from classifine.data.delimited import check_header, one_character, parse_csv, sniff_delimiter
@@ -25,6 +26,8 @@ Row = dict[str, Any]
 TEXT_FORMS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 FORMS = {**TEXT_FORMS, ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+# Failing disks and damaged pages (OSError), XML in a spreadsheet (SyntaxError), JSON nested without end.
+_BROKEN = (OSError, SyntaxError, RecursionError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,17 @@ def open_table(path: Path, config: Data, form: str | None = None) -> Table:
 
     Raises DataError where there is no such file, it is empty or it is not what its ending says.
     """
-    if not path.exists():
-        raise DataError(f"No such file: {path}. {_neighbours(path)}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file. Give one of the files in it.")
-    form = form or form_of(path)
     try:
+        if not path.exists():
+            raise DataError(f"No such file: {path}. {_neighbours(path)}")
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; expected a file. Give one of the files in it.")
+        form = form or form_of(path)
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty; expected rows with a text and a label.")
         opener = {"parquet": _parquet, "xlsx": _xlsx, "json": _json}.get(form, _text)
-        return opener(path, form, config)
+        table = opener(path, form, config)
+        return replace(table, rows=lambda: _guarded(table.name, table.rows()))
     except _DAMAGED as error:
         raise DataError(_damaged(str(path), error)) from None
     except OSError as error:
@@ -106,6 +110,9 @@ def _guarded(name: str, rows: Iterator[Row]) -> Iterator[Row]:
         raise DataError(_undecodable(name, error)) from None
     except _DAMAGED as error:
         raise DataError(_damaged(name, error)) from None
+    except _BROKEN as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{name} cannot be read to its end: {reason}. Check the file or write it again.") from None
 
 
 def _undecodable(name: str, error: UnicodeDecodeError) -> str:
@@ -130,7 +137,7 @@ def _text(path: Path, form: str, config: Data) -> Table:
 
     def rows() -> Iterator[Row]:
         with io.TextIOWrapper(open_binary(path), encoding=encoding, newline="") as lines:
-            yield from _guarded(str(path), _parse(lines, form, delimiter, str(path)))
+            yield from _parse(lines, form, delimiter, str(path))
 
     return Table(str(path), rows, notes)
 
@@ -219,8 +226,6 @@ def name_classes(row: Row, declared: dict[str, tuple[str, ...]]) -> Row:
 
 
 def _xlsx(path: Path, form: str, config: Data) -> Table:
-    from zipfile import BadZipFile
-
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 

@@ -91,14 +91,42 @@ class Splits:
 
 def read_splits(config: Data) -> Splits:
     """Read all that `config` names. Raises DataError where something is missing or cannot be read."""
+    tables = _tables(config)
+    if "train" not in tables:
+        given = ", ".join(part.name for parts in tables.values() for part in parts)
+        raise DataError(
+            f"{config.source} has no train file. It has {given}. Name one train, such as train.csv, or give its path."
+        )
+    return _assemble(tables, config)
+
+
+def read_to_judge(config: Data, trained: Columns) -> tuple[Split, tuple[str, ...]]:
+    """(rows, notes) to judge a classifier on: the test split of what `config` names, else validation, else train.
+
+    The columns are those of `trained` where the rows have them and `config` names no others, else found anew.
+    """
+    tables = _tables(config)
+    name = next(name for name in ("test", "validation", "train") if name in tables)
+    names = set(chain.from_iterable(sample_of(tables[name][0])))
+    text = config.text or (trained.text if set(trained.text) <= names else ())
+    label = config.label or (trained.label if trained.label in names else None)
+    # The rows stand as train here, which is what a single file is.
+    found = _assemble({"train": tables[name]}, config.model_copy(update={"text": text, "label": label}))
+    return found.train, (f"judged on {found.train.source} ({len(found.train)} rows)", *found.notes)
+
+
+def _tables(config: Data) -> dict[str, list[Table]]:
     if config.source is None:
         raise DataError("No data is named. Give a file, a folder of split files or a Hub id such as fancyzhx/ag_news.")
     path = Path(config.source)
-    tables = _folder(path, config) if path.is_dir() else _file_or_hub(path, config)
+    try:
+        tables = _folder(path, config) if path.is_dir() else _file_or_hub(path, config)
+    except OSError as error:
+        raise DataError(f"{config.source[:80]} cannot be read: {error.strerror}. Give the path of a file.") from None
     for name, extra in (("validation", config.validation), ("test", config.test)):
         if extra is not None:
             tables[name] = [open_table(Path(extra), config)]
-    return _assemble(tables, config)
+    return tables
 
 
 def from_rows(rows: Iterable[Row], config: Data, source: str = "the data frame") -> Splits:
@@ -138,9 +166,11 @@ def _folder(path: Path, config: Data) -> dict[str, list[Table]]:
         split = SPLIT_NAMES.get(_SHARD.sub("", stem))
         if ending in FORMS and split:
             found.setdefault(split, []).append(item)
-    if "train" not in found:
+    if not found:
         names = ", ".join(item.name for item in list(path.iterdir())[:8]) or "nothing"
-        raise DataError(f"{path} has no train file. It has {names}. Name one of them train.csv or give its path.")
+        raise DataError(
+            f"{path} has no train file, nor one for validation or test. It has {names}. Rename one, such as train.csv, or give its path."
+        )
     for split, items in found.items():
         if len(items) > 1 and not all(_SHARD.search(Path(item.name).stem) for item in items):
             raise DataError(f"{path} has {len(items)} files for {split}: {', '.join(i.name for i in items)}. Keep one.")
@@ -167,9 +197,9 @@ def _hub(source: str) -> dict[str, list[Table]]:
         if split:
             declared = {c: tuple(f.names) for c, f in rows.features.items() if isinstance(f, datasets.ClassLabel)}
             tables[split] = [Table(f"{source} {key}", _iterator(rows, declared), (), declared)]
-    if "train" not in tables:
+    if not tables:
         raise DataError(
-            f"The set {source} has no train split. It has {', '.join(map(str, found))}. Choose another set."
+            f"The set {source} has no train split, nor one to judge on. It has {', '.join(map(str, found))}. Choose another set."
         )
     return tables
 
@@ -185,14 +215,16 @@ def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
     splits: dict[str, Split] = {}
     for name, parts in tables.items():
         for part in parts:
-            missing = [column for column in needed if not any(column in row for row in sample_of(part))]
+            sample = sample_of(part)
+            missing = [column for column in needed if not any(column in row for row in sample)]
             if missing:
-                has = ", ".join(f"'{c}'" for c in sample_of(part)[0])
+                has = ", ".join(f"'{c}'" for c in sample[0])
                 raise DataError(
                     f"{part.name} has no column '{missing[0]}', which {first.name} has. It has {has}. Rename it."
                 )
         rows = chain.from_iterable(part.rows() for part in parts)
-        splits[name] = Split(name, parts[0].name, _table(rows, columns, parts[0].name))
+        more = f" and {len(parts) - 1} more, counted through" if len(parts) > 1 else ""
+        splits[name] = Split(name, parts[0].name + more, _table(rows, columns, parts[0].name))
     kind = _label_kind(tables["train"], columns)
     notes = [f"{part.name}: {note}" for part in chain.from_iterable(tables.values()) for note in part.notes]
     declared = first.declared.get(columns.label or "", ())
@@ -238,4 +270,9 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
 def text_of(row: Row, columns: Sequence[str]) -> str | None:
     """The text of a row: the given columns joined by a space, None where all of them are missing."""
     parts = [str(value) for column in columns if not is_missing(value := row.get(column))]
-    return " ".join(part for part in parts if part.strip() or len(parts) == 1) if parts else None
+    text = " ".join(part for part in parts if part.strip() or len(parts) == 1) if parts else None
+    try:
+        return text if text is None or text.isascii() or text.encode() else None
+    except UnicodeEncodeError:
+        # Half of a letter pair, as cutting a text in JSON leaves it: no tokenizer and no file takes it.
+        return str(text).encode(errors="replace").decode()

@@ -6,23 +6,25 @@ A file is written under another name and moved into place at the end. It knows n
 import contextlib
 import csv
 import gzip
-import io
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 from classifine.data.formats import Row, form_of
-from classifine.errors import OutputError
+from classifine.errors import DataError, OutputError
+
+MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
 
 
-def write_rows(rows: Iterable[Row], path: Path | None, form: str) -> int:
+def write_rows(rows: Iterable[Row], path: Path | None, form: str, numbers: Collection[str] = ()) -> int:
     """Write rows to `path`, or to standard output where it is None; the number of rows written.
 
-    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first.
+    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first. `numbers` names
+    columns of numbers, which the first rows may leave empty.
     """
     if path is None:
         count = _write_text(rows, sys.stdout, form)
@@ -30,19 +32,23 @@ def write_rows(rows: Iterable[Row], path: Path | None, form: str) -> int:
         return count
     with _in_place(path) as place:
         if form == "parquet":
-            return _write_parquet(rows, place)
+            return _write_parquet(rows, place, numbers)
         if form == "xlsx":
             return _write_xlsx(rows, place)
         opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
-        with opener(place, "wt", encoding="utf-8", newline="") as file:
+        # Half a letter pair, which JSON can hold, becomes its escape.
+        with opener(place, "wt", encoding="utf-8", errors="backslashreplace", newline="") as file:
             return _write_text(rows, file, form)
 
 
 def output_form(path: Path) -> str:
     """The form that an output path asks for by its ending; OutputError for one that cannot be written."""
-    form = form_of(path)
+    try:
+        form = form_of(path)
+    except DataError:
+        form = "lines"
     if form == "lines":
-        raise OutputError(f"{path} ends in .txt; expected .jsonl, .csv, .tsv, .parquet or .xlsx. Change -o.")
+        raise OutputError(f"{path} should end in .jsonl, .json, .csv, .tsv, .parquet or .xlsx. Change -o.")
     return form
 
 
@@ -90,14 +96,14 @@ def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str) -> int:
     return count
 
 
-def _write_parquet(rows: Iterable[Row], place: Path) -> int:
+def _write_parquet(rows: Iterable[Row], place: Path, numbers: Collection[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     remaining, count, writer = iter(rows), 0, None
     try:
         while chunk := list(islice(remaining, 4096)):
-            schema = writer.schema if writer else _schema(chunk)
+            schema = writer.schema if writer else _schema(chunk, numbers)
             writer = writer or pq.ParquetWriter(place, schema)
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             count += len(chunk)
@@ -111,12 +117,14 @@ def _write_parquet(rows: Iterable[Row], place: Path) -> int:
     return count
 
 
-def _schema(chunk: list[Row]) -> Any:
+def _schema(chunk: list[Row], numbers: Collection[str]) -> Any:
     """The types of the first rows; a column that is empty there is taken for text, as later rows may fill it."""
     import pyarrow as pa
 
     found = pa.Table.from_pylist(chunk).schema
-    return pa.schema([(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in found])
+    empty = {field.name: pa.float64() if field.name in numbers else pa.string() for field in found}
+    kinds = [(field.name, empty[field.name] if pa.types.is_null(field.type) else field.type) for field in found]
+    return pa.schema(kinds)
 
 
 def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
@@ -130,12 +138,15 @@ def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
             if count == 1:
                 header = list(row)
                 sheet.append([_cell(sheet, name) for name in header])
+            if count == MAX_XLSX_ROWS:
+                raise OutputError(
+                    f"An xlsx sheet holds {MAX_XLSX_ROWS:,} lines, and there are more. Write .csv instead."
+                )
             sheet.append([_cell(sheet, row.get(name)) for name in header])
     finally:
         sheet.close()
-    buffer = io.BytesIO()
-    book.save(buffer)
-    place.write_bytes(buffer.getvalue())
+    with place.open("wb") as file:
+        book.save(file)
     return count
 
 
@@ -160,6 +171,8 @@ def _in_place(path: Path) -> Iterator[Path]:
             place.replace(path)
         else:
             path.touch()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Free some space or change -o."

@@ -25,9 +25,8 @@ _FIRST = 100  # rows of standard input that are looked at to find the text
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What to add to each row and how to read rows that do not say: `text` names the columns to judge."""
+    """What to add to each row, and in `data` how to read rows that do not say: `data.text` names the columns to judge."""
 
-    text: tuple[str, ...] = ()
     top_k: int = 1
     all_scores: bool = False
     precision: str = "float32"
@@ -45,10 +44,10 @@ def predict_file(
     """
     rows, form, sample = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, say)
     columns = list(dict.fromkeys(name for row in sample for name in row))
-    for name in options.text:
+    for name in options.data.text:
         if name not in columns:
             raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
-    text = find_text(sample, options.text or saved.record["columns"]["text"], source)
+    text = find_text(sample, options.data.text or saved.record["columns"]["text"], source)
     say(f"judging {' + '.join(text)} of {source} with {saved.folder}")
     answer = Answer(saved, columns, options.top_k, options.all_scores)
     blank = 0
@@ -57,11 +56,17 @@ def predict_file(
         nonlocal blank
         for row, scores in scored_rows(saved, rows, text, options.precision):
             blank += scores is None
+            if not row.keys() <= known:
+                late = min(row.keys() - known)
+                raise DataError(
+                    f"{source} has a column '{late}' that its first rows lack. Write it there too, if empty."
+                )
             # The first row's columns are those of the file, and it may lack some that later ones have.
             yield answer({**dict.fromkeys(columns), **row}, scores)
 
+    known = set(columns)
     target = output_form(output) if output else form if form in ("csv", "tsv") else "jsonl"
-    count = write_rows(answered(), output, target)
+    count = write_rows(answered(), output, target, numbers=answer.scores)
     say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
     return count
 

@@ -59,6 +59,7 @@ class Answer:
         self.columns = _free([f"{word}{rank}" for rank in ranks for word in ("label", "score")], set(taken))
         self._all = _free([f"score:{name}" for name in self._names], set(taken)) if all_scores else []
         self.columns += self._all
+        self.scores = [*self.columns[1 : 2 * self._top_k : 2], *self._all]
 
     def __call__(self, row: Row, scores: NDArray[np.float64] | None) -> Row:
         """The row with label and score columns; they are None where there were no scores."""

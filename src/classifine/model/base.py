@@ -47,8 +47,8 @@ class Base:
         return wanted or min(MAX_LENGTH, room)
 
 
-def find_base(name: str) -> Base:
-    """The base of this name, fetched from the Hub where it is nowhere on this machine.
+def find_base(name: str, fetch: bool = True) -> Base:
+    """The base of this name, fetched from the Hub where it is nowhere on this machine, unless `fetch` forbids it.
 
     Raises ModelError where it cannot be found, or where the weights in the package are not the expected ones.
     """
@@ -64,6 +64,8 @@ def find_base(name: str) -> Base:
     if name == DEFAULT_BASE and (folder := _package_folder()) is not None:
         _verify(folder)
         return Base(name, folder, f"the package {PACKAGE.replace('_', '-')}")
+    if not fetch:
+        raise ModelError(f"The base model {name} is not on this machine. Train once, or name a folder by --base.")
     fetched = _from_hub(name, local_only=False)
     if fetched is None:
         raise ModelError(f"{name} on the Hub lacks config.json, weights or a tokenizer. Choose another --base.")
@@ -101,7 +103,7 @@ def is_network(folder: Path) -> bool:
 def _room(config: dict[str, Any]) -> int:
     positions = int(config.get("max_position_embeddings") or 512)
     # RoBERTa's family numbers its positions from the padding id on, so two of them are never used.
-    family = ("roberta", "camembert", "xlm-roberta")
+    family = ("roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "data2vec-text", "mpnet")
     return positions - 2 if config.get("model_type") in family else positions
 
 

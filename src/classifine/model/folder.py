@@ -6,12 +6,13 @@ nothing about training or texts.
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ from classifine.labels import Labels
 from classifine.model.base import Base, is_network
 
 RECORD = "classifine.json"
-NEEDED = ("labels", "label_kind", "max_length", "decision", "columns")  # what prediction reads from the record
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
+# What prediction reads from the record.
+NEEDED = {"labels": list, "label_kind": str, "max_length": int, "decision": dict, "columns": dict}
 FORMAT = 1  # of the record; a folder written by a newer one is refused, not misread
+# Without the second, transformers asks on standard output whether to run code that a folder brings along.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # What the families call the dropout on attention weights.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
@@ -72,15 +77,19 @@ def load_base(
     with quiet_transformers(), _loading(base.name):
         config = AutoConfig.from_pretrained(
             base.folder, num_labels=len(labels), id2label=labels.id2label, label2id=labels.label2id,
-            problem_type="single_label_classification", local_files_only=True,
+            problem_type="single_label_classification", **LOCAL,
         )  # fmt: skip
-        for name in ATTENTION_DROPOUT if not attention_dropout else ():
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+        kept = {name: getattr(config, name) for name in ATTENTION_DROPOUT if hasattr(config, name)}
+        for name in kept if not attention_dropout else ():
+            setattr(config, name, 0.0)
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
         network = AutoModelForSequenceClassification.from_pretrained(
-            base.folder, config=config, dtype="float32", attn_implementation=attention, local_files_only=True
+            base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL
         )
+    # What is left out for speed belongs to this run, not to the network that others may train on: the layers have
+    # read the setting by now, and config.json tells what the base said.
+    for name, value in kept.items():
+        setattr(network.config, name, value)
     return network, tokenizer
 
 
@@ -90,9 +99,9 @@ def load(folder: Path) -> Saved:
 
     record = read_record(folder)
     with quiet_transformers(), _loading(str(folder)):
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         network, found = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype="float32", use_safetensors=True, local_files_only=True, output_loading_info=True
+            folder, dtype="float32", use_safetensors=True, **LOCAL, output_loading_info=True
         )
     if found["missing_keys"]:
         # transformers would draw them at random and go on.
@@ -100,7 +109,14 @@ def load(folder: Path) -> Saved:
     labels = Labels.from_config(network.config.id2label, record["label_kind"])
     if list(labels.names) != record["labels"]:
         raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
-    return Saved(folder, network.eval(), tokenizer, labels, record)
+    return Saved(folder, network.eval().to(fastest_device()), tokenizer, labels, record)
+
+
+def fastest_device() -> str:
+    """The device that networks run on: a GPU where torch can use one, else the processor."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -114,12 +130,16 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
         form = int(record["format"])
+        if missing := [key for key in NEEDED if key not in record]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        for key, kind in NEEDED.items():
+            if not isinstance(record[key], kind):
+                raise TypeError(f"'{key}' is {record[key]!r}")
+        float(record["decision"]["temperature"]), list(record["columns"]["text"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / RECORD} is damaged ({error}). Train the classifier again.") from None
+        raise ModelError(f"{folder / RECORD} is damaged: {error}. Train the classifier again.") from None
     if form > FORMAT:
         raise ModelError(f"{folder} was written by a newer classifine (format {form}). Update classifine.")
-    if missing := [key for key in NEEDED if key not in record]:
-        raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(missing)}. Train the classifier again.")
     return record
 
 
@@ -139,16 +159,30 @@ def workplace(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error."""
     place = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}"
     try:
-        place.mkdir(parents=True)
-        yield place
-        _open_to_readers(place)
-        _move(place, folder.absolute())
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}. Free some space or change -o."
-        ) from error
+        with writing(folder):
+            place.mkdir(parents=True)
+        with writing(folder, DISK):
+            yield place
+        with writing(folder):
+            _open_to_readers(place)
+            _move(place, folder.absolute())
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(target: Path, only: Collection[int] = ()) -> Iterator[None]:
+    """Turn what the system says about a place that cannot be written to into an OutputError.
+
+    `only` bounds it to some error numbers, where other things than writing go on as well.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        reason = error.strerror or error
+        raise OutputError(f"{target} cannot be written: {reason}. Free some space or change -o.") from error
 
 
 def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict[str, Any]) -> None:
@@ -156,8 +190,9 @@ def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict
     with quiet_transformers():
         network.save_pretrained(place)
         # Plain pipeline(..., truncation=True) then cuts where training did.
-        tokenizer.model_max_length = record["max_length"]
+        room, tokenizer.model_max_length = tokenizer.model_max_length, record["max_length"]
         tokenizer.save_pretrained(place)
+        tokenizer.model_max_length = room
     write_json(place / RECORD, {"format": FORMAT, "labels": list(labels.names), "label_kind": labels.kind, **record})
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))
     if Labels.from_config(config["id2label"]).names != labels.names:
@@ -199,7 +234,11 @@ def _move(place: Path, folder: Path) -> None:
         return
     old = place.with_name(place.name + ".old")
     folder.rename(old)
-    place.rename(folder)
+    try:
+        place.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

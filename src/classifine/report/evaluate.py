@@ -3,7 +3,6 @@
 It takes logits and truth and knows nothing about networks, files or training.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from classifine import metrics
 from classifine.decide import Decision, Floats
 from classifine.labels import Labels
 from classifine.metrics import ClassScore
+from classifine.model.folder import json_text
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def prediction_lines(
     predicted = decision.choose(scores)
     own = scores[np.arange(len(truth)), np.asarray(truth)]
     for i in np.argsort(own, kind="stable"):
-        yield json.dumps(
+        yield json_text(
             {
                 "id": ids[i],
                 "text": texts[i],
@@ -141,6 +141,5 @@ def prediction_lines(
                 "prediction": labels.names[predicted[i]],
                 "correct": bool(truth[i] == predicted[i]),
                 "scores": {name: round(float(score), 6) for name, score in zip(labels.names, scores[i], strict=True)},
-            },
-            ensure_ascii=False,
+            }
         )

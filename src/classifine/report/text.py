@@ -49,14 +49,16 @@ def report_lines(report: DataReport) -> Iterator[str]:
 
 def card(record: dict[str, Any], evaluation: dict[str, Any]) -> str:
     """The model card: only facts of this run, from the weights that were kept."""
-    base, found = record["config"]["model"]["base"], evaluation["metrics"]
+    found = evaluation["metrics"]
+    # Only the name of a Hub repository is for others to read, never a path of this machine.
+    local = record["base_origin"] == "a local folder"
+    base = "a base model of the author's" if local else record["config"]["model"]["base"]
     rows = "\n".join(f"| {name} | {found[name]:.4f} |" for name in ("accuracy", "macro_f1", "weighted_f1", "mcc"))
     others = "\n".join(
         f"- {b['name']}: accuracy {b['accuracy']:.4f}, macro_f1 {b['macro_f1']:.4f}" for b in evaluation["baselines"]
     )
     labels = ", ".join(f"`{name}`" for name in record["labels"])
-    # Only the name of a Hub repository belongs into the metadata block, never a path of this machine.
-    named = f"base_model: {base}\n" if record["base_origin"] != "a local folder" else ""
+    named = "" if local else f"base_model: {base}\n"
     return f"""---
 library_name: transformers
 pipeline_tag: text-classification

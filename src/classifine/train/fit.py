@@ -4,12 +4,17 @@ Both faces, the command line and the Python class, come through here. It knows n
 about reports.
 """
 
+import contextlib
 import platform
+import random
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from classifine.config import Config
 from classifine.data.columns import Columns
@@ -18,10 +23,10 @@ from classifine.data.read import Split
 from classifine.decide import Decision
 from classifine.labels import Labels
 from classifine.model.base import Base
-from classifine.model.folder import ATTENTION_DROPOUT, load_base, quiet_transformers
+from classifine.model.folder import load_base, quiet_transformers
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import Say
-from classifine.train.recipe import Recipe, choose, look_at_hardware
+from classifine.train.recipe import Hardware, Recipe, attention_on, choose, look_at_hardware
 from classifine.train.trainer import Training, train
 
 
@@ -68,14 +73,17 @@ def fit(
 
     `checkpoints` is where the weights of the epochs lie while it runs; a temporary folder by default.
     """
-    from transformers import set_seed
-
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
-    # Head, order and dropout all follow from this seed; the split has taken it already.
-    set_seed(config.train.seed)
-    on_cpu = hardware.device == "cpu"
-    network, tokenizer = load_base(base, labels, "eager" if on_cpu else None, attention_dropout=not on_cpu)
+    with seeded(config.train.seed):
+        return _fit(train_split, validation_split, labels, base, config, say, checkpoints, hardware, max_length)
+
+
+def _fit(
+    train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say,
+    checkpoints: Path | None, hardware: Hardware, max_length: int,
+) -> Fitted:  # fmt: skip
+    network, tokenizer = load_base(base, labels, *attention_on(hardware))
     recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length)
     say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
     for i, line in enumerate(recipe.lines()):
@@ -83,8 +91,20 @@ def fit(
     rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
     with quiet_transformers(), tempfile.TemporaryDirectory(dir=checkpoints) as folder:
         training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
-    # What was left out for speed belongs to this run, not to the network that others may train on.
-    for name in ATTENTION_DROPOUT:
-        if name in base.config:
-            setattr(network.config, name, base.config[name])
     return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed every generator that head, order and dropout follow from; the caller's own are as before afterwards."""
+    import torch
+    from transformers import set_seed
+
+    ours, arrays = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        set_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(ours)
+            np.random.set_state(arrays)

@@ -14,7 +14,8 @@ def keep_freed_memory() -> bool:
     """Let glibc's allocator keep large freed blocks; False where there is no glibc.
 
     A training step on a processor frees and asks again for the same hundreds of megabytes. By default glibc hands
-    them back to the system each time, and the page faults that follow cost a seventh of the step.
+    them back to the system each time, and the page faults that follow cost a good part of the step. It holds for the whole process
+    from then on; `give_back_freed_memory` bounds what it keeps.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -22,9 +23,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return bool(
-        mallopt(_M_MMAP_THRESHOLD, 1 << 30) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1) and mallopt(_M_TOP_PAD, 64 << 20)
-    )
+    # Older releases of glibc take no threshold above 32 MiB.
+    kept = mallopt(_M_MMAP_THRESHOLD, 1 << 30) or mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    return bool(kept and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1) and mallopt(_M_TOP_PAD, 64 << 20))
 
 
 def give_back_freed_memory() -> None:

@@ -18,6 +18,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from classifine import metrics
 from classifine.data.encode import pad
 from classifine.decide import Decision
+from classifine.errors import TrainingError
 from classifine.infer.forward import logits
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
@@ -119,6 +120,10 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
         for name in ("forward", "_original_forward"):
             vars(network).pop(name, None)
+    if not all(torch.isfinite(weight).all() for weight in network.parameters()):
+        raise TrainingError(
+            "The network diverged: its weights are no numbers any more. Lower --learning-rate or --head-rate."
+        )
     seconds = time.monotonic() - start
     best = round((trainer.state.best_global_step or trainer.state.global_step) / (recipe.steps / recipe.epochs))
     rate = len(rows) * len(history.epochs) / seconds
