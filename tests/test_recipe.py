@@ -109,7 +109,7 @@ def test_a_name_that_the_installed_transformers_lacks(tmp_path, monkeypatch):
     def older(output_dir, **rest):
         raise TypeError("TrainingArguments.__init__() got an unexpected keyword argument 'train_sampling_strategy'")
 
-    monkeypatch.setattr(transformers, "TrainingArguments", older)
+    monkeypatch.setattr("transformers.TrainingArguments", older)
     with pytest.raises(ConfigError, match=r"does not know a setting that classifine uses: .*train_sampling_strategy"):
         training_arguments(recipe(), str(tmp_path))
 
