@@ -83,7 +83,8 @@ class Train(Section):
     metric: Literal["accuracy", "macro_f1", "weighted_f1", "mcc", "loss"] = Field(
         "macro_f1", description="Validation metric that chooses the best epoch."
     )
-    patience: int = Field(2, ge=1, description="Epochs without a better metric before training stops.")
+    # The rate falls to nothing at the end, where the best epochs are: a plateau in the middle is no reason to stop.
+    patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 
