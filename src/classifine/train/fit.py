@@ -26,7 +26,7 @@ from classifine.model.base import Base
 from classifine.model.folder import load_base, quiet_transformers
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import Say
-from classifine.train.recipe import Hardware, Recipe, attention_on, choose, look_at_hardware
+from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.trainer import Training, train
 
 
@@ -76,22 +76,15 @@ def fit(
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
     with seeded(config.train.seed):
-        return _fit(train_split, validation_split, labels, base, config, say, checkpoints, hardware, max_length)
-
-
-def _fit(
-    train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say,
-    checkpoints: Path | None, hardware: Hardware, max_length: int,
-) -> Fitted:  # fmt: skip
-    network, tokenizer = load_base(base, labels, *attention_on(hardware))
-    recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length)
-    say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
-    for i, line in enumerate(recipe.lines()):
-        say(f"{'recipe' if i == 0 else '':7} {line}")
-    rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
-    with quiet_transformers(), tempfile.TemporaryDirectory(dir=checkpoints) as folder:
-        training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
-    return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)
+        network, tokenizer = load_base(base, labels, *attention_on(hardware))
+        recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length)
+        say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
+        for i, line in enumerate(recipe.lines()):
+            say(f"{'recipe' if i == 0 else '':7} {line}")
+        rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
+        with quiet_transformers(), tempfile.TemporaryDirectory(dir=checkpoints) as folder:
+            training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
+        return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)
 
 
 @contextlib.contextmanager

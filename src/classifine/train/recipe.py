@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifine.config import Train
 from classifine.errors import ConfigError
+from classifine.model.folder import fastest_device
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -80,7 +81,7 @@ def look_at_hardware() -> Hardware:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if torch.cuda.is_available():
+    if fastest_device() == "cuda":
         return Hardware(
             "cuda", torch.cuda.get_device_name(), cores, torch.cuda.is_bf16_supported(False), torch.cuda.device_count()
         )
