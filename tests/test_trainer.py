@@ -15,7 +15,7 @@ from classifine.model.folder import load_base, quiet_transformers
 from classifine.train import memory
 from classifine.train.dropout import ByteDropout, fast_dropout
 from classifine.train.recipe import Hardware, choose, training_arguments
-from classifine.train.trainer import JudgedTrainer, train, validator
+from classifine.train.trainer import JudgedTrainer, narrow_stream, train, validator
 
 CPU = Hardware("cpu", "processor", 1, False)
 LABELS = Labels(("delivery", "payment", "praise"))
@@ -72,7 +72,8 @@ def test_the_best_epoch_is_kept_and_training_stops_without_a_better_one(base, ha
     assert training.best_epoch == 1 + losses.index(min(losses))
     assert len(losses) == training.best_epoch + 2
     assert losses[-1] > min(losses) + 0.1
-    assert validator(shifted, 0, precision)(network)["loss"] == pytest.approx(min(losses), abs=1e-6)
+    with narrow_stream(network):  # as it was judged
+        assert validator(shifted, 0, precision)(network)["loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_bf16_leaves_a_network_that_answers_in_float32(base, halves, tmp_path):
@@ -236,3 +237,30 @@ def test_a_network_that_diverges_is_no_result(base, halves, tmp_path):
         network.classifier.bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match="diverged"):
         train(network, *halves, 0, recipe_for(halves[0]), str(tmp_path), lambda line: None)
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_layers_get_the_narrow_type_only_where_products_are_narrow(base, narrow):
+    network = fresh(base).eval()
+    ids = torch.randint(5, 50, (2, 7))
+    seen = []
+    handle = network.base_model.encoder.layer[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    plain = network(input_ids=ids).logits
+    with narrow_stream(network), torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+        inside = network(input_ids=ids).logits.float()
+    after = network(input_ids=ids).logits
+    handle.remove()
+    assert [values.dtype for values in seen] == [
+        torch.float32,
+        torch.bfloat16 if narrow else torch.float32,
+        torch.float32,
+    ]
+    torch.testing.assert_close(inside, plain, atol=0.05 if narrow else 0.0, rtol=0)
+    assert torch.equal(after, plain)
+
+
+def test_a_network_without_embeddings_in_sight_is_left_alone(base):
+    network = fresh(base)
+    del network.base_model.embeddings
+    with narrow_stream(network):
+        pass

@@ -59,7 +59,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
         say(f"split   {note}")
     labels = replace(found, train=three.train).label_set
     with workplace(folder) as place:
-        fitted = fit(three.train, three.validation, labels, base, config, say, checkpoints=place)
+        fitted = fit(three.train, three.validation, labels, base, config, say)
         record = {**fitted.record(config, found.columns), **_about_rows(folder, three)}
         evaluation = _judge(place, fitted, three, labels, say)
         save(place, fitted.network, fitted.tokenizer, labels, record)

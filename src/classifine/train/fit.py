@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,14 +64,8 @@ class Fitted:
         }
 
 
-def fit(
-    train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say,
-    checkpoints: Path | None = None,
-) -> Fitted:  # fmt: skip
-    """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
-
-    `checkpoints` is where the weights of the epochs lie while it runs; a temporary folder by default.
-    """
+def fit(train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say) -> Fitted:
+    """Train a classifier on one split, its best epoch chosen on the other; test rows never come here."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
     with seeded(config.train.seed):
@@ -82,7 +75,7 @@ def fit(
         for i, line in enumerate(recipe.lines()):
             say(f"{'recipe' if i == 0 else '':7} {line}")
         rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
-        with quiet_transformers(), tempfile.TemporaryDirectory(dir=checkpoints) as folder:
+        with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
             training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
         return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)
 

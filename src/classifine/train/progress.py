@@ -76,6 +76,39 @@ class Alarm(TrainerCallback):
         self._say(f"ALARM {sentence}")
 
 
+class Best(TrainerCallback):
+    """Keeps the weights of the best epoch by `metric` in the main memory, and stops after `patience` epochs without a better one.
+
+    In memory rather than as checkpoints: nothing is written, and every weight comes back as it was. (Transformers
+    5.3 restores a checkpoint of BERT without its layer norms, and says nothing.)
+    """
+
+    def __init__(self, metric: str, patience: int) -> None:
+        self._metric = metric
+        self._patience = patience
+        self._value = -math.inf
+        self._weights: dict[str, Any] = {}
+        self._since = 0
+        self.epoch = 0
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: Any, **kwargs: Any
+    ) -> None:
+        value = metrics[f"eval_{self._metric}"] * (-1 if self._metric == "loss" else 1)
+        # The first epoch is the best so far even where its loss is no number.
+        if value > self._value or not self._weights:
+            self._value, self._since, self.epoch = value, 0, round(state.epoch)
+            self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in model.state_dict().items()}
+            return
+        self._since += 1
+        control.should_training_stop |= self._since >= self._patience
+
+    def restore(self, network: Any) -> None:
+        """Put the weights of the best epoch back; the network's own stay where no epoch was judged."""
+        if self._weights:
+            network.load_state_dict(self._weights)
+
+
 class Meter(TrainerCallback):
     """Progress with rows per second and time left: a bar on a terminal, else a line every tenth of the way."""
 

@@ -22,7 +22,7 @@ SMALL_PARAMETERS = 50_000_000
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
-ROWS_SEEN = 60_000
+ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
 
 
@@ -149,7 +149,7 @@ def _rate(parameters: int) -> float:
 
 
 def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
-    """Transformers' arguments for a recipe; checkpoints go to `folder`.
+    """Transformers' arguments for a recipe; `folder` is where it may write.
 
     Raises ConfigError where the installed transformers does not know one of the names.
     """
@@ -170,14 +170,9 @@ def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
         "seed": recipe.seed,
         "train_sampling_strategy": "group_by_length",
         "length_column_name": "length",
-        # Each epoch is judged; the best one's weights and the last one's are on disk, nothing older.
+        # Each epoch is judged; the weights of the best one stay in memory, so nothing is written.
         "eval_strategy": "epoch",
-        "save_strategy": "epoch",
-        "save_total_limit": 1,
-        "save_only_model": True,
-        "load_best_model_at_end": True,
-        "metric_for_best_model": recipe.metric,
-        "greater_is_better": recipe.metric != "loss",
+        "save_strategy": "no",
         "logging_strategy": "steps",
         "logging_steps": max(1, recipe.steps // recipe.epochs // 20),
         # A loss that is no number must be seen, not smoothed over.

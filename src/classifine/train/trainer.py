@@ -6,14 +6,14 @@ same decision as every later prediction. It knows nothing about texts, files of 
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from classifine import metrics
 from classifine.data.encode import pad
@@ -22,7 +22,7 @@ from classifine.errors import TrainingError
 from classifine.infer.forward import logits
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
-from classifine.train.progress import Alarm, History, Meter, Say
+from classifine.train.progress import Alarm, Best, History, Meter, Say
 from classifine.train.recipe import Recipe, training_arguments
 
 INPUTS = ("input_ids", "token_type_ids")
@@ -80,6 +80,29 @@ class Tidy(TrainerCallback):
             give_back_freed_memory()
 
 
+@contextlib.contextmanager
+def narrow_stream(network: Any) -> Iterator[None]:
+    """Under bfloat16 on a processor, hand the encoder's layers bfloat16 from the embeddings on, while it is open.
+
+    Layer norms and sums pass on the type that they are given. Left in float32, that stream is cast again by each
+    matrix product of each layer, which costs time and memory for digits that the product drops anyway.
+    """
+    embeddings = getattr(network.base_model, "embeddings", None)
+    if not isinstance(embeddings, torch.nn.Module):
+        yield
+        return
+
+    def cast(module: Any, inputs: Any, output: Any) -> Any:
+        narrow = torch.is_autocast_enabled("cpu") and isinstance(output, Tensor)
+        return output.to(torch.get_autocast_dtype("cpu")) if narrow else output
+
+    handle = embeddings.register_forward_hook(cast)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _in_head(network: Any, name: str) -> bool:
     """Whether a weight belongs to what stands between the encoder's last layer and the logits.
 
@@ -93,18 +116,19 @@ def _in_head(network: Any, name: str) -> bool:
 def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe, folder: str, say: Say) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
-    `rows` and `validation` are datasets as `data.encode.encode` makes them; checkpoints go to `folder` while it runs.
+    `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
     """
     history = History(say)
     alarm = Alarm(rows["labels"][:], history, say)
     meter = Meter(recipe.batch_size, say)
+    best = Best(recipe.metric, recipe.patience)
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),
         train_dataset=rows,
         eval_dataset=validation,
         data_collator=_collator(pad_id),
-        callbacks=[history, alarm, meter, EarlyStoppingCallback(recipe.patience)],
+        callbacks=[history, alarm, meter, best],
         validate=validator(validation, pad_id, recipe.precision),
         head_rate=recipe.head_rate,
     )
@@ -113,8 +137,12 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         trainer.add_callback(Tidy())
     start = time.monotonic()
     try:
-        with fast_dropout(network) if on_cpu else contextlib.nullcontext():
+        with contextlib.ExitStack() as faster:
+            if on_cpu:
+                faster.enter_context(fast_dropout(network))
+                faster.enter_context(narrow_stream(network))
             trainer.train()
+        best.restore(network)
     finally:
         meter.close()
         # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
@@ -125,9 +153,8 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
             "The network diverged: its weights are no numbers any more. Lower --learning-rate or --head-rate."
         )
     seconds = time.monotonic() - start
-    best = round((trainer.state.best_global_step or trainer.state.global_step) / (recipe.steps / recipe.epochs))
     rate = len(rows) * len(history.epochs) / seconds
-    return Training(tuple(history.epochs), best, tuple(alarm.said), round(seconds, 1), round(rate, 1))
+    return Training(tuple(history.epochs), best.epoch, tuple(alarm.said), round(seconds, 1), round(rate, 1))
 
 
 def validator(encoded: Any, pad_id: int, precision: str) -> Validate:
