@@ -4,7 +4,6 @@ It goes the same way as the command line (check, split, fit, evaluate, save) and
 """
 
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -145,11 +144,10 @@ class TextClassifier:
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
-        fitted = fit(train, validation, labels, find_base(config.model.base), config, self._say)
         columns = found.columns if found.columns.text else Columns(("text",), "label")
-        record = fitted.record(config, columns)
+        fitted = fit(train, validation, columns, labels, find_base(config.model.base), config, self._say)
         self.history_ = list(fitted.training.history)
-        self._adopt(Saved(Path(tempfile.gettempdir()), fitted.network.eval(), fitted.tokenizer, labels, record))
+        self._adopt(fitted.classifier)
 
     def _adopt(self, saved: Saved) -> None:
         self._saved = saved

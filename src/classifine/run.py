@@ -13,17 +13,15 @@ from typing import IO, Any
 from classifine.config import Config, Data
 from classifine.data.check import DataReport, check_splits, clean
 from classifine.data.columns import Columns
-from classifine.data.encode import tokenise
 from classifine.data.formats import FORMS
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, split
 from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
-from classifine.infer.forward import logits
 from classifine.infer.predict import decision_of, text_logits
 from classifine.model.base import Base, find_base, token_counter
-from classifine.model.folder import check_output, json_text, load, save, workplace, write_json
+from classifine.model.folder import Saved, check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
 
@@ -59,10 +57,10 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
         say(f"split   {note}")
     labels = replace(found, train=three.train).label_set
     with workplace(folder) as place:
-        fitted = fit(three.train, three.validation, labels, base, config, say)
-        record = {**fitted.record(config, found.columns), **_about_rows(folder, three)}
-        evaluation = _judge(place, fitted, three, labels, say)
-        save(place, fitted.network, fitted.tokenizer, labels, record)
+        fitted = fit(three.train, three.validation, found.columns, labels, base, config, say)
+        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, three)}
+        evaluation = _judge(place, classifier, three, say)
+        save(place, classifier.network, classifier.tokenizer, labels, record)
         write_json(place / "data_report.json", report.as_json())
         write_json(place / "evaluation.json", evaluation.as_json())
         _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
@@ -125,18 +123,15 @@ def _check(found: Splits, config: Config, base: Base) -> DataReport:
     return check_splits(found, config.data, token_counter(base.folder), base.max_length(config.model.max_length))
 
 
-def _judge(place: Path, fitted: Any, three: ThreeSplits, labels: Any, say: Say) -> Evaluation:
+def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Evaluation:
     """The report on test, once: metrics, baselines and every prediction."""
-
-    test, truth = three.test, labels.encode(three.test.labels)
-    columns = tokenise(test.texts, fitted.tokenizer, fitted.recipe.max_length)
-    found = logits(fitted.network, columns, fitted.tokenizer.pad_token_id or 0)
+    test, labels, decision = three.test, classifier.labels, decision_of(classifier.record)
+    truth = labels.encode(test.labels)
+    found = text_logits(classifier, test.texts)
     simpler = baselines(three.train.texts, labels.encode(three.train.labels), test.texts, truth)
-    evaluation = evaluate(found, truth, labels, fitted.decision, simpler)
-    scores = fitted.decision.scores(found)
-    _write_lines(
-        place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, fitted.decision)
-    )
+    evaluation = evaluate(found, truth, labels, decision, simpler)
+    scores = decision.scores(found)
+    _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in evaluation_lines(evaluation):
         say(f"test    {line}")
     return evaluation

@@ -22,6 +22,11 @@ def tokenise(texts: Sequence[str], tokenizer: Any, max_length: int) -> dict[str,
     return {name: encoded[name] for name in encoded if name in ("input_ids", "token_type_ids")}
 
 
+def pad_id(tokenizer: Any) -> int:
+    """The id that fills up a batch; the mask hides it, so where a tokenizer has none any will do."""
+    return int(tokenizer.pad_token_id or 0)
+
+
 def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int) -> "Dataset":
     """A split as token ids and class ids, in the order of its rows."""
     from datasets import Dataset

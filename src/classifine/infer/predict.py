@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.data.encode import tokenise
+from classifine.data.encode import pad_id, tokenise
 from classifine.data.formats import Row
 from classifine.data.read import text_of
 from classifine.decide import Decision
@@ -30,7 +30,7 @@ def text_logits(saved: Saved, texts: Sequence[str], precision: str = "float32") 
     if not texts:
         return np.empty((0, len(saved.labels)), dtype=np.float32)
     columns = tokenise(texts, saved.tokenizer, saved.max_length)
-    return logits(saved.network, columns, saved.tokenizer.pad_token_id or 0, precision)
+    return logits(saved.network, columns, pad_id(saved.tokenizer), precision)
 
 
 def scored_rows(

@@ -34,9 +34,9 @@ ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 @dataclass(frozen=True)
 class Saved:
-    """A classifier as loaded from its folder, ready to predict."""
+    """A classifier ready to predict: loaded from its folder, or just fitted and not yet in one."""
 
-    folder: Path
+    folder: Path | None
     network: Any
     tokenizer: Any
     labels: Labels

@@ -17,12 +17,12 @@ import numpy as np
 
 from classifine.config import Config
 from classifine.data.columns import Columns
-from classifine.data.encode import encode
+from classifine.data.encode import encode, pad_id
 from classifine.data.read import Split
 from classifine.decide import Decision
 from classifine.labels import Labels
 from classifine.model.base import Base
-from classifine.model.folder import load_base, quiet_transformers
+from classifine.model.folder import Saved, load_base, quiet_transformers
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import Say
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
@@ -31,40 +31,21 @@ from classifine.train.trainer import Training, train
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted network with all that it takes to use it and to tell how it came about."""
+    """A classifier ready to predict, as one loaded from a folder is, and the account of its training."""
 
-    network: Any
-    tokenizer: Any
-    labels: Labels
-    decision: Decision
-    recipe: Recipe
+    classifier: Saved
     training: Training
-    base: Base
-
-    def record(self, config: Config, columns: Columns) -> dict[str, Any]:
-        """What stays of the run beside the weights: how it was done, in how much time, with which versions."""
-        training = self.training
-        packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
-        return {
-            "task": "single_label",
-            "config": config.model_dump(mode="json"),
-            "recipe": self.recipe.as_json(),
-            "columns": {"text": list(columns.text), "label": columns.label},
-            "max_length": self.recipe.max_length,
-            "base_origin": self.base.origin,
-            "decision": {"temperature": self.decision.temperature},
-            "best_epoch": training.best_epoch,
-            "epochs_run": len(training.history),
-            "alarms": list(training.alarms),
-            "seed": self.recipe.seed,
-            "train_seconds": training.seconds,
-            "train_rows_per_second": training.rows_per_second,
-            "peak_memory_mib": peak_memory_mib(),
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        }
 
 
-def fit(train_split: Split, validation_split: Split, labels: Labels, base: Base, config: Config, say: Say) -> Fitted:
+def fit(
+    train_split: Split,
+    validation_split: Split,
+    columns: Columns,
+    labels: Labels,
+    base: Base,
+    config: Config,
+    say: Say,
+) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
@@ -76,8 +57,33 @@ def fit(train_split: Split, validation_split: Split, labels: Labels, base: Base,
             say(f"{'recipe' if i == 0 else '':7} {line}")
         rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
-            training = train(network, rows, validation, tokenizer.pad_token_id or 0, recipe, folder, say)
-        return Fitted(network, tokenizer, labels, Decision(), recipe, training, base)
+            training = train(network, rows, validation, pad_id(tokenizer), recipe, folder, say)
+    record = _record(config, columns, base, recipe, training, Decision())
+    return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
+
+
+def _record(
+    config: Config, columns: Columns, base: Base, recipe: Recipe, training: Training, decision: Decision
+) -> dict[str, Any]:
+    """What stays of the run beside the weights: how it was done, in how much time, with which versions."""
+    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
+    return {
+        "task": "single_label",
+        "config": config.model_dump(mode="json"),
+        "recipe": recipe.as_json(),
+        "columns": {"text": list(columns.text), "label": columns.label},
+        "max_length": recipe.max_length,
+        "base_origin": base.origin,
+        "decision": {"temperature": decision.temperature},
+        "best_epoch": training.best_epoch,
+        "epochs_run": len(training.history),
+        "alarms": list(training.alarms),
+        "seed": recipe.seed,
+        "train_seconds": training.seconds,
+        "train_rows_per_second": training.rows_per_second,
+        "peak_memory_mib": peak_memory_mib(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
 
 
 @contextlib.contextmanager
