@@ -44,15 +44,18 @@ def write_csv(path, rows, header=("text", "label")):
 
 
 def make_base(folder):
-    """A BERT of two layers with random weights, and a WordPiece tokenizer trained on made-up sentences."""
+    """A BERT of two layers with random weights, and a WordPiece tokenizer of the words of made-up sentences."""
     import torch
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     from classifine.model.folder import quiet_transformers
 
-    words = BertWordPieceTokenizer(lowercase=True)
-    words.train_from_iterator([text for text, _ in made_up(300, seed=1)], vocab_size=400, show_progress=False)
+    # Not trained: the trainer breaks ties at random, and every run would have another network.
+    known = sorted({word for text, _ in made_up(300, seed=1) for word in text.split()})
+    letters = sorted({letter for word in known for letter in word})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *known]
+    words = BertWordPieceTokenizer({piece: i for i, piece in enumerate(dict.fromkeys(pieces))}, lowercase=True)
     tokenizer = BertTokenizerFast(tokenizer_object=words._tokenizer, model_max_length=64)
     with torch.random.fork_rng():
         torch.manual_seed(0)

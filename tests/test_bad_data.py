@@ -67,6 +67,8 @@ def prepared(folder, source, settings):
 
 
 # name: (files, source, settings, words that the message must hold)
+PAIRED = "premise,hypothesis,label\n" + "".join(f"{text},{text[::-1]},{label}\n" for text, label in ROWS)
+FLAGGED = "text,delivery,payment\n" + "".join(f"{text},{i % 2},{1 - i % 2}\n" for i, text in enumerate(TEXTS))
 BAD_DATA = {
     "no such file, with a near name": ({"reviews.csv": GOOD}, "review.csv", {}, ["No such file", "Did you mean", "reviews.csv"]),
     "no such file": ({}, "zzz.csv", {}, ["No such file", "zzz.csv", "Check the path"]),
@@ -128,8 +130,18 @@ BAD_DATA = {
     "unknown encoding": ({"a.csv": GOOD}, "a.csv", {"encoding": "utf-9"}, ["--encoding is 'utf-9'", "such as utf-8 or cp1252"]),
     "encoding of bytes": ({"a.csv": GOOD}, "a.csv", {"encoding": "base64"}, ["--encoding is 'base64'", "such as utf-8 or cp1252"]),
     "missing sheet": ({"a.xlsx": workbook}, "a.xlsx", {"sheet": "Sheet1"}, ["no sheet 'Sheet1'", "It has 'Codes'", "--sheet"]),
-    "list labels": ({"a.jsonl": records([(text, [label]) for text, label in ROWS])}, "a.jsonl", {}, ["lists in 'label'", "one label a row", "--label"]),
-    "list labels in a named column": ({"a.jsonl": records([(text, [label]) for text, label in ROWS])}, "a.jsonl", {"label": "label"}, ["a list as label in row 1", "one label a row", "--label"]),
+    "list labels": ({"a.jsonl": records([(text, [label]) for text, label in ROWS])}, "a.jsonl", {"task": "single"}, ["lists in 'label'", "one label a row, as --task is single", "--label"]),
+    "list labels in a named column": ({"a.jsonl": records([(text, [label]) for text, label in ROWS])}, "a.jsonl", {"label": "label", "task": "single"}, ["lists in 'label'", "one label a row", "--label"]),
+    "a list far down among labels": ({"a.jsonl": records([*ROWS * 50, ("both", ["payment", "praise"])])}, "a.jsonl", {}, ["row 1201 of", "a list as label", "--task multi"]),
+    "words as scores": ({"a.csv": GOOD}, "a.csv", {"task": "score"}, ["has 'delivery' in 'label'", "expected a number, as --task is score", "Correct it or --task"]),
+    "a word far down among scores": ({"a.jsonl": records([*((f"text {i}", i / 10) for i in range(1100)), ("x", "high")])}, "a.jsonl", {}, ["row 1101 of", "has 'high' as score", "expected a number"]),
+    "the same score everywhere": ({"a.jsonl": records([(text, 1.5) for text in TEXTS])}, "a.jsonl", {}, ["has only the label '1.5'", "expected numbers that differ"]),
+    "the same labels everywhere": ({"a.jsonl": records([(text, ["a", "b"]) for text in TEXTS])}, "a.jsonl", {}, ["has only the label 'a, b'", "expected two classes or more"]),
+    "several labels unseen in train": ({"a.jsonl": records([(text, [label]) for text, label in ROWS]), "b.jsonl": records([("x", ["spam", "payment"]), ("y", ["payment"])])}, "a.jsonl", {"test": "b.jsonl"}, ["1 row (1)", "b.jsonl has a label that train lacks: 'spam'", "--drop-unseen"]),
+    "no such pair column": ({"a.csv": GOOD}, "a.csv", {"text_pair": "sentence2"}, ["no column 'sentence2'", "Change --text-pair"]),
+    "a pair column missing in test": ({"a.csv": PAIRED, "b.csv": GOOD}, "a.csv", {"test": "b.csv"}, ["b.csv has no column 'premise'", "Rename it"]),
+    "two columns set where one is to be chosen": ({"a.csv": FLAGGED + "late,1,1\n"}, "a.csv", {"label": ("delivery", "payment"), "task": "single"}, ["row 25 of", "has 1 for delivery, payment", "--task multi"]),
+    "label columns that hold words": ({"a.csv": PAIRED}, "a.csv", {"label": ("premise", "label")}, ["other values than 0 and 1 in 'premise'", "Name one --label"]),
     "id column as label": ({"a.csv": lines([(text, f"n{i}") for i, text in enumerate(TEXTS)], "text,id")}, "a.csv", {"label": "id"}, ["24 classes in 24 rows", "expected a label that repeats", "--label"]),
     "one text": ({"a.csv": lines([("same", label) for label in LABELS])}, "a.csv", {}, ["carry the same text", "--text"]),
     "four rows": ({"a.csv": lines([*ROWS[:3], ("two words", "payment")])}, "a.csv", {"label": "label"}, ["too few distinct texts (4)", "to cut a test split from", "Add rows"]),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from classifine.config import Data
 from classifine.data.columns import Columns, find_columns, find_text
 from classifine.errors import DataError
 
@@ -15,6 +16,8 @@ SENTENCES = [
 ]
 NAMES = ["a", "b", "a", "b", "b", "a"]
 NUMBERS = ["0", "1", "0", "1", "1", "0"]
+LISTS = [["a"], ["b"], ["a", "b"], [], [], []]
+FLAGS = [0, 0, 1, 0, 1, 0]
 IDS = ["17", "18", "19", "20", "21", "22"]
 
 
@@ -23,7 +26,7 @@ def rows(**columns):
 
 
 def found(**columns):
-    result = find_columns(rows(**columns), (), None, "a.csv")
+    result = find_columns(rows(**columns), Data(), "a.csv")
     return result.text, result.label
 
 
@@ -50,7 +53,7 @@ def test_by_name_and_content(columns, expected):
     ("heading", "body"), [("title", "description"), ("Title", "Text"), ("subject", "body"), ("headline", "content")]
 )
 def test_a_heading_and_its_body_are_one_text(heading, body):
-    result = find_columns(rows(**{body: SENTENCES, heading: SENTENCES[::-1], "label": NAMES}), (), None, "a.csv")
+    result = find_columns(rows(**{body: SENTENCES, heading: SENTENCES[::-1], "label": NAMES}), Data(), "a.csv")
     assert result.text == (heading, body)
     assert f"texts from columns '{heading}' and '{body}', joined (--text changes it)" in result.notes
 
@@ -75,12 +78,12 @@ def test_a_number_that_is_no_twin_of_the_name_stays_the_label():
 def test_given_names_win():
     columns = {"text": SENTENCES, "label": NAMES, "other": SENTENCES[::-1], "topic": list("xyxyyy")}
     assert found(**columns)[0] == ("text",)
-    result = find_columns(rows(**columns), ("other", "text"), "topic", "a.csv")
+    result = find_columns(rows(**columns), Data(text=("other", "text"), label="topic"), "a.csv")
     assert result == Columns(("other", "text"), "topic", ())
 
 
 def test_what_was_found_is_said_with_the_flag_that_changes_it():
-    notes = find_columns(rows(text=SENTENCES, label=NAMES), (), None, "a.csv").notes
+    notes = find_columns(rows(text=SENTENCES, label=NAMES), Data(), "a.csv").notes
     assert notes == ("labels from column 'label' (--label changes it)", "texts from column 'text' (--text changes it)")
 
 
@@ -109,13 +112,17 @@ def test_measurements_are_no_label():
         ({"foo": SENTENCES, "bar": SENTENCES[::-1], "label": NAMES}, {}, r"several columns that could be the text: .*Name one with --text"),
         ({"text": SENTENCES, "foo": NAMES, "bar": list("xyxyyy")}, {}, r"several columns that could be the label: 'foo', 'bar'\. Name one with --label"),
         ({"n": IDS, "label": NAMES}, {}, r"no column with texts\. It has 'n'\. Name it with --text"),
-        ({"text": SENTENCES, "labels": [["a"], ["b"], ["a", "b"], [], [], []]}, {}, r"lists in 'labels'; expected one label a row"),
+        ({"text": SENTENCES, "labels": LISTS}, {"task": "single"}, r"lists in 'labels'; expected one label a row, as --task is single"),
+        ({"text": SENTENCES, "score": [1, 2, "many", 2, 1, 1]}, {"task": "score"}, r"has 'many' in 'score'; expected a number, as --task is score"),
+        ({"text": SENTENCES, "sentence3": SENTENCES, "label": NAMES}, {"text_pair": "sentence2"}, r"no column 'sentence2'.*Did you mean 'sentence3'\? Change --text-pair"),
+        ({"text": SENTENCES, "a": NUMBERS, "b": IDS}, {"label": ("a", "b")}, r"other values than 0 and 1 in 'b'"),
+        ({"text": SENTENCES, "a": NUMBERS, "b": NUMBERS}, {"label": ("a", "b"), "task": "score"}, r"--task is score, and --label names 2 columns"),
         ({"the box is late": SENTENCES, "b": NAMES}, {}, r"seems to have no header: its first line holds 'b'"),
     ],
 )  # fmt: skip
 def test_where_there_is_no_choice_or_two_the_flag_is_named(columns, given, words):
     with pytest.raises(DataError, match=words):
-        find_columns(rows(**columns), given.get("text", ()), given.get("label"), "a.csv")
+        find_columns(rows(**columns), Data(**given), "a.csv")
 
 
 @pytest.mark.parametrize(
@@ -134,4 +141,53 @@ def test_find_text_where_there_are_no_labels(columns, trained, expected):
 
 def test_a_text_that_is_a_number_does_not_hide_the_column():
     rows = [{"text": f"message number {i}", "label": "ab"[i % 2]} for i in range(20)] + [{"text": 42, "label": "a"}]
-    assert find_columns(rows, (), None, "in").text == ("text",)
+    assert find_columns(rows, Data(), "in").text == ("text",)
+
+
+def asked(columns, **given):
+    result = find_columns(rows(**columns), Data(**given), "a.csv")
+    return result.task, result.separator, result.label, result.indicators
+
+
+@pytest.mark.parametrize(
+    ("columns", "given", "expected"),
+    [
+        ({"label": NAMES}, {}, ("single", None, "label", ())),
+        ({"labels": LISTS}, {}, ("multi", None, "labels", ())),
+        ({"topics": LISTS, "label_ids": NUMBERS}, {}, ("multi", None, "topics", ())),
+        ({"tags": ["a", "b", "a;b", "b; c", "a", "c"]}, {}, ("multi", ";", "tags", ())),
+        ({"label": ["a,b", "b", "a", "a,b", "a", "b,a"]}, {}, ("multi", ",", "label", ())),
+        ({"label": ["a,b", "b", "a", "a,b", "a", "b"]}, {"task": "single"}, ("single", None, "label", ())),
+        # Names with a mark in them are names: nothing is put together from parts that return.
+        ({"label": ["Fed | Banks", "Stocks", "Fed | Banks", "Oil | Gas", "Stocks", "Oil | Gas"]}, {}, ("single", None, "label", ())),
+        ({"label": NAMES}, {"task": "multi"}, ("multi", None, "label", ())),
+        ({"score": [0.5, 1.0, 4.2, 3.3, 5.0, 2.0]}, {}, ("score", None, "score", ())),
+        ({"score": ["0.5", "1.0", "4.2", "3.3", "5.0", "2.0"]}, {}, ("score", None, "score", ())),
+        ({"stars": [1, 2, 1, 2, 3, 3]}, {}, ("single", None, "stars", ())),
+        ({"stars": [1, 2, 1, 2, 3, 3]}, {"task": "score"}, ("score", None, "stars", ())),
+        ({"length": [1, 2, 3, 4, 5, 6]}, {"task": "score"}, ("score", None, "length", ())),
+        ({"toxic": FLAGS, "insult": NUMBERS, "threat": [0] * 6}, {}, ("multi", None, None, ("toxic", "insult", "threat"))),
+        ({"toxic": FLAGS, "insult": NUMBERS}, {"label": ("toxic", "insult")}, ("multi", None, None, ("toxic", "insult"))),
+        ({"good": FLAGS, "bad": [1 - flag for flag in FLAGS]}, {"label": ("good", "bad")}, ("single", None, None, ("good", "bad"))),
+        ({"label": FLAGS, "checked": NUMBERS, "kept": [0] * 6}, {}, ("single", None, "label", ())),
+    ],
+)  # fmt: skip
+def test_what_is_asked(columns, given, expected):
+    assert asked({"text": SENTENCES, **columns}, **given) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("sentence1", "sentence2"), ("Question", "Sentence"), ("premise", "hypothesis"), ("#1 String", "#2 String")],
+)
+def test_two_texts_that_are_judged_together(first, second):
+    result = find_columns(rows(**{second: SENTENCES, first: SENTENCES[::-1], "label": NAMES}), Data(), "a.csv")
+    assert (result.text, result.pair) == ((first,), second)
+    assert f"pairs of texts from columns '{first}' and '{second}' (--text, --text-pair change it)" in result.notes
+
+
+def test_a_pair_that_is_named():
+    columns = rows(heading=SENTENCES, claim=SENTENCES[::-1], label=NAMES)
+    result = find_columns(columns, Data(text="heading", text_pair="claim"), "a.csv")
+    assert (result.text, result.pair, result.needed) == (("heading",), "claim", ("heading", "claim", "label"))
+    assert find_columns(columns, Data(text_pair="claim"), "a.csv").text == ("heading",)

@@ -163,7 +163,7 @@ def test_an_assignment_of_another_shape_is_refused(text):
 def test_toml_is_read_as_it_stands(tmp_path):
     path = written(tmp_path, '[data]\ntext = "body"\nlabel = "y"\n[train]\nlearning_rate = 2e-5\n')
     config = build(load_toml(path))
-    assert (config.data.text, config.data.label, config.train.learning_rate) == (("body",), "y", 2e-5)
+    assert (config.data.text, config.data.label, config.train.learning_rate) == (("body",), ("y",), 2e-5)
 
 
 def test_toml_with_a_byte_order_mark(tmp_path):

@@ -23,14 +23,14 @@ def test_temperature_divides_the_logits():
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
 def test_temperature_never_changes_the_winner(temperature):
     logits = np.random.default_rng(0).normal(size=(200, 7))
-    decision = Decision(temperature)
+    decision = Decision(temperature=temperature)
     scores = decision.scores(logits)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-12)
     np.testing.assert_array_equal(decision.choose(scores), logits.argmax(axis=1))
 
 
 def test_a_higher_temperature_is_more_modest():
-    best = [Decision(temperature).scores(LOGITS).max() for temperature in (0.5, 1.0, 2.0)]
+    best = [Decision(temperature=temperature).scores(LOGITS).max() for temperature in (0.5, 1.0, 2.0)]
     assert best[0] > best[1] > best[2] > 0.5
 
 
@@ -74,3 +74,71 @@ def test_no_rows_are_no_rows():
     none = Decision().scores(np.empty((0, 3), dtype=np.float32))
     assert none.shape == (0, 3)
     assert Decision().choose(none).shape == (0,)
+
+
+def test_several_labels_have_shares_of_their_own():
+    decision = Decision("multi", thresholds=(0.5, 0.8))
+    scores = decision.scores(LOGITS)
+    np.testing.assert_allclose(scores, [[0.5, 0.75], [0.8, 0.5]], rtol=1e-6)
+    np.testing.assert_array_equal(decision.choose(scores), [[True, False], [True, False]])
+    np.testing.assert_array_equal(Decision("multi").choose(scores), [[True, True], [True, True]])
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_huge_logits_of_several_labels_neither_overflow_nor_warn(size):
+    np.testing.assert_array_equal(Decision("multi").scores(np.array([[size, 0.0]])), [[float(size > 0), 0.5]])
+
+
+def test_a_number_is_left_as_it_is():
+    decision = Decision("score", temperature=3.0)
+    scores = decision.scores(np.array([[1.5], [-2.0]]))
+    np.testing.assert_array_equal(decision.choose(scores), [1.5, -2.0])
+
+
+def best_f1(scores, true):
+    """The best F1 over every threshold there is, one by one."""
+    found = []
+    for threshold in sorted({*scores.tolist(), 2.0}):
+        given = scores >= threshold
+        found.append(2 * (given & true).sum() / max(given.sum() + true.sum(), 1))
+    return max(found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fitted_thresholds_reach_the_best_f1_that_there_is(seed):
+    draw = np.random.default_rng(seed)
+    true = draw.random((60, 3)) < 0.3
+    # Rounded, so that equal scores occur, which no threshold can part.
+    logits = np.round(draw.normal(size=(60, 3)) + 1.2 * true, 1)
+    decision = Decision("multi").fit(logits, true.astype(np.float32))
+    scores = decision.scores(logits)
+    given = decision.choose(scores)
+    for i in range(3):
+        f1 = 2 * (given[:, i] & true[:, i]).sum() / (given[:, i].sum() + true[:, i].sum())
+        assert f1 == pytest.approx(best_f1(scores[:, i], true[:, i]))
+
+
+def test_a_rare_label_gets_the_threshold_that_all_share():
+    true = np.zeros((40, 3))
+    true[:20, 0] = 1
+    true[:4, 1] = 1  # one row too few for a threshold of its own
+    logits = np.where(true > 0, 2.0, 0.0)
+    logits[39, 1] = 5.0
+    first, second, third = Decision("multi").fit(logits, true).thresholds
+    assert second == third == Decision("multi").fit(logits.reshape(-1, 1), true.reshape(-1, 1)).thresholds[0]
+    assert first == pytest.approx((1 / (1 + np.exp(-2)) + 0.5) / 2)
+
+
+def test_thresholds_where_nothing_is_true():
+    assert Decision("multi").fit(np.zeros((9, 2)), np.zeros((9, 2))).thresholds == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("task", ["single", "score"])
+def test_other_tasks_have_no_threshold_to_fit(task):
+    decision = Decision(task)
+    assert decision.fit(LOGITS, np.array([0, 1])) is decision
+
+
+def test_a_decision_survives_the_record():
+    decision = Decision("multi", 1.5, (0.25, 0.75))
+    assert Decision.from_json("multi", decision.as_json()) == decision

@@ -11,6 +11,7 @@ from classifine.labels import Labels
 from classifine.report.evaluate import Baseline, Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines
 
+CHANCE = Baseline("chance", {"accuracy": 0.25, "macro_f1": 0.2})
 LABELS = Labels(("a", "b", "c", "d"))
 
 
@@ -26,7 +27,7 @@ def made():
 
 def test_metrics_are_those_of_scikit_learn(made):
     logits, truth = made
-    found = evaluate(logits, truth.tolist(), LABELS, Decision(2.0))
+    found = evaluate(logits, truth, LABELS, Decision(temperature=2.0))
     predicted = logits.argmax(axis=1)
     scores = np.exp(logits.astype(float) / 2) / np.exp(logits.astype(float) / 2).sum(axis=1, keepdims=True)
     assert found.rows == 200
@@ -53,7 +54,7 @@ def test_metrics_are_attributes_and_others_are_not(made):
 
 
 def test_the_evaluation_is_plain_json(made):
-    found = evaluate(*made, LABELS, Decision(), [Baseline("chance", 0.25, 0.2)])
+    found = evaluate(*made, LABELS, Decision(), [CHANCE])
     content = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert content["metrics"] == found.metrics
     assert content["baselines"] == [{"name": "chance", "accuracy": 0.25, "macro_f1": 0.2}]
@@ -62,7 +63,8 @@ def test_the_evaluation_is_plain_json(made):
 
 
 def judged(accuracy, *others):
-    return Evaluation(10, {"accuracy": accuracy}, (), (), tuple(Baseline(name, a, a) for name, a in others))
+    simpler = tuple(Baseline(name, {"accuracy": value}) for name, value in others)
+    return Evaluation("single", 10, {"accuracy": accuracy}, (), (), simpler)
 
 
 def test_the_verdict():
@@ -80,23 +82,24 @@ def test_the_verdict_where_the_network_loses_or_only_draws_level(accuracy):
 def test_baselines_are_fitted_on_train_and_judged_on_the_rows():
     train = ["red apple", "green apple", "red cherry", "loud drum", "soft drum"]
     labels = [0, 0, 0, 1, 1]
-    majority, words = baselines(train, labels, ["apple", "drum", "cherry", "drum drum"], [0, 1, 0, 1])
+    majority, words = baselines(
+        train, np.array(labels), ["apple", "drum", "cherry", "drum drum"], np.array([0, 1, 0, 1]), "single"
+    )
     assert majority.name == "the majority guess"
-    assert majority.accuracy == 0.5
-    assert majority.macro_f1 == pytest.approx(1 / 3)
+    assert majority.metrics == pytest.approx({"accuracy": 0.5, "macro_f1": 1 / 3})
     assert words.name == "TF-IDF with logistic regression"
-    assert (words.accuracy, words.macro_f1) == (1.0, 1.0)
+    assert words.metrics == {"accuracy": 1.0, "macro_f1": 1.0}
 
 
 def test_baselines_of_texts_without_words():
-    majority, words = baselines(["!", "?", "."], [1, 1, 0], ["!", "?"], [1, 0])
-    assert majority.accuracy == words.accuracy == 0.5
+    majority, words = baselines(["!", "?", "."], np.array([1, 1, 0]), ["!", "?"], np.array([1, 0]), "single")
+    assert majority.metrics["accuracy"] == words.metrics["accuracy"] == 0.5
 
 
 def test_predictions_come_worst_first():
     labels = Labels(("no", "yes"))
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
-    lines = prediction_lines([1, 2, 3, 4], ["é", "b", "c", "d"], [0, 0, 1, 0], scores, labels, Decision())
+    lines = prediction_lines([1, 2, 3, 4], ["é", "b", "c", "d"], np.array([0, 0, 1, 0]), scores, labels, Decision())
     rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == [2, 3, 4, 1]
     assert rows[0] == {
@@ -107,7 +110,7 @@ def test_predictions_come_worst_first():
 
 
 def test_the_words_for_people(made):
-    found = evaluate(*made, LABELS, Decision(), [Baseline("chance", 0.25, 0.2)])
+    found = evaluate(*made, LABELS, Decision(), [CHANCE])
     text = "\n".join(evaluation_lines(found))
     assert f"200 rows: accuracy {found.accuracy:.4f}, macro_f1 {found.macro_f1:.4f}" in text
     assert "beside chance: accuracy 0.2500" in text
@@ -117,7 +120,7 @@ def test_the_words_for_people(made):
 
 def test_the_confusion_of_many_classes_is_left_to_the_file():
     labels = Labels(tuple(f"class {i}" for i in range(13)))
-    found = evaluate(np.eye(13), range(13), labels, Decision())
+    found = evaluate(np.eye(13), np.arange(13), labels, Decision())
     text = "\n".join(evaluation_lines(found))
     assert "confusion" not in text
     assert "class 12" in text
@@ -125,8 +128,78 @@ def test_the_confusion_of_many_classes_is_left_to_the_file():
 
 def test_a_card_names_no_path_in_its_metadata(made):
     evaluation = evaluate(*made, LABELS, Decision()).as_json()
-    record = {"config": {"model": {"base": "owner/base"}}, "labels": LABELS.names, "base_origin": "the Hub",
+    record = {"config": {"model": {"base": "owner/base"}}, "labels": LABELS.names, "task": "single", "base_origin": "the Hub",
               "name": "x", "rows": {"train": 5, "validation": 2, "test": 200}, "best_epoch": 1}  # fmt: skip
     assert "base_model: owner/base" in card(record, evaluation)
     assert "base_model" not in card({**record, "base_origin": "a local folder"}, evaluation)
     assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in card(record, evaluation)
+
+
+def test_baselines_of_several_labels():
+    train = ["red apple", "green apple", "loud drum", "loud apple", "soft drum"]
+    # The third label is on every row, the fourth on none.
+    truth = np.array([[1, 0, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 0]], dtype=np.float32)
+    guess, words = baselines(train, truth, ["apple", "loud loud", "soft drum"], truth[[0, 2, 4]], "multi")
+    assert guess.name == "the same labels for all"
+    # Every row gets the first and the third: 4 of its 6 are true, and 4 of 5 that are true are given.
+    assert guess.metrics["micro_f1"] == pytest.approx(2 * 4 / (6 + 5))
+    assert words.metrics["micro_f1"] > guess.metrics["micro_f1"]
+
+
+def test_baselines_of_a_number():
+    train = [f"{word} {other}" for word in ("bad", "good") for other in ("a", "b", "c", "d", "e")]
+    guess, words = baselines(train, np.repeat([1.0, 5.0], 5), ["bad x", "good y"], np.array([1.0, 5.0]), "score")
+    assert (guess.name, guess.metrics["pearson"]) == ("the mean", 0.0)
+    assert words.metrics["pearson"] == pytest.approx(1.0)
+
+
+SEVERAL = Labels(("a", "b", "c"), task="multi")
+
+
+def test_evaluation_of_several_labels():
+    truth = np.array([[1, 0, 0], [1, 1, 0]], dtype=np.float32)
+    logits = np.array([[2.0, -2.0, -2.0], [2.0, -0.5, -2.0]])
+    found = evaluate(logits, truth, SEVERAL, Decision("multi", thresholds=(0.5, 0.2, 0.5)), baselines=[])
+    assert (found.micro_f1, found.micro_f1_at_half) == (1.0, pytest.approx(2 * 2 / (2 + 3)))
+    assert found.confusion == ()
+    assert [(one.label, one.support, one.predicted) for one in found.classes] == [("a", 2, 2), ("b", 1, 1), ("c", 0, 0)]
+    text = "\n".join(evaluation_lines(found))
+    assert "at the fixed threshold 0.5: macro_f1_at_half" in text
+    assert "confusion" not in text
+    assert found.verdict.startswith("Macro f1 0.667 on 2 rows")
+
+
+def test_evaluation_of_a_number():
+    found = evaluate(
+        np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 2.0, 3.0]), Labels(("score",), task="score"), Decision("score")
+    )
+    assert found.mae == pytest.approx(1 / 3)
+    assert "\n".join(evaluation_lines(found)).startswith("3 rows: pearson 0.98")
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_predictions_of_several_labels_come_worst_first():
+    scores = np.array([[0.9, 0.1, 0.1], [0.6, 0.7, 0.1]])
+    truth = np.array([[1, 0, 0], [0, 1, 0]])
+    lines = prediction_lines([1, 2], [("x", "y"), ("z", "w")], truth, scores, SEVERAL, Decision("multi"))
+    rows = [json.loads(line) for line in lines]
+    assert rows[0] == {
+        "id": 2, "text": "z", "text_pair": "w", "truth": ["b"], "prediction": ["a", "b"], "correct": False,
+        "scores": {"a": 0.6, "b": 0.7, "c": 0.1},
+    }  # fmt: skip
+    assert rows[1]["correct"]
+
+
+def test_predictions_of_a_number_come_worst_first():
+    lines = prediction_lines(
+        [1, 2],
+        ["x", "y"],
+        np.array([1.0, 2.0]),
+        np.array([[1.25], [4.0]]),
+        Labels(("s",), task="score"),
+        Decision("score"),
+    )
+    assert [json.loads(line) for line in lines] == [
+        {"id": 2, "text": "y", "truth": 2.0, "prediction": 4.0},
+        {"id": 1, "text": "x", "truth": 1.0, "prediction": 1.25},
+    ]

@@ -127,3 +127,12 @@ def test_a_name_that_only_looks_like_a_number_keeps_the_order_fixed():
     for names in (["1", "2", "nan", "0"], ["nan", "0", "2", "1"]):
         assert Labels.ordered(names).names == ("0", "1", "2", "nan")
     assert Labels.ordered(["inf", "10", "9"]).names == ("10", "9", "inf")
+
+
+def test_targets_of_every_task():
+    several = Labels(("a", "b", "c"), task="multi")
+    assert Labels(("a", "b", "c")).targets(["b", "a"]).tolist() == [1, 0]
+    assert several.targets([["c", "a"], []]).tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert Labels(("score",), task="score").targets([0.5, 3.0]).tolist() == [0.5, 3.0]
+    with pytest.raises(DataError, match="'d' is not one of the classes"):
+        several.targets([["a"], ["d"]])

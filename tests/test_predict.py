@@ -41,7 +41,7 @@ def test_rows_are_pulled_chunk_by_chunk(saved, monkeypatch):
             read.append(i)
             yield {"text": f"parcel {i}", "n": i}
 
-    answers = scored_rows(saved, source(), ("text",))
+    answers = scored_rows(saved, source(), ("text",), None)
     assert read == []
     assert next(answers)[0]["n"] == 0
     assert len(read) == 8
@@ -53,9 +53,9 @@ def test_rows_are_pulled_chunk_by_chunk(saved, monkeypatch):
 
 def test_chunks_change_no_score(saved, monkeypatch):
     rows = [{"text": text} for text in TEXTS * 5]
-    whole = [scores for _, scores in scored_rows(saved, rows, ("text",))]
+    whole = [scores for _, scores in scored_rows(saved, rows, ("text",), None)]
     monkeypatch.setattr(predicting, "CHUNK", 3)
-    for one, other in zip(whole, (scores for _, scores in scored_rows(saved, rows, ("text",))), strict=True):
+    for one, other in zip(whole, (scores for _, scores in scored_rows(saved, rows, ("text",), None)), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 

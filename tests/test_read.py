@@ -30,7 +30,7 @@ def read(path, **settings):
 def test_every_split_has_the_fixed_columns(tmp_path):
     splits = read(jsonl(tmp_path / "a.jsonl", text="tweet", label="sentiment"))
     train = splits.train
-    assert train.table.schema.names == ["id", "text", "labels"]
+    assert train.table.schema.names == ["id", "text", "text_pair", "labels"]
     assert (train.ids, train.texts, train.labels) == ([1, 2, 3, 4, 5, 6], TEXTS, LABELS)
     assert (train.name, train.source, len(train)) == ("train", str(tmp_path / "a.jsonl"), 6)
     assert (splits.columns.text, splits.columns.label) == (("tweet",), "sentiment")

@@ -73,7 +73,7 @@ def test_the_best_epoch_is_kept_and_training_stops_without_a_better_one(base, ha
     assert len(losses) == training.best_epoch + 2
     assert losses[-1] > min(losses) + 0.1
     with narrow_stream(network):  # as it was judged
-        assert validator(shifted, 0, precision)(network)["loss"] == pytest.approx(min(losses), abs=1e-6)
+        assert validator(shifted, 0, "single", precision)(network)["loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_bf16_leaves_a_network_that_answers_in_float32(base, halves, tmp_path):

@@ -6,6 +6,7 @@ It goes the same way as the command line (check, split, fit, evaluate, save) and
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from classifine.config import Config, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
-from classifine.data.read import Splits, from_lists, from_rows
+from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of
 from classifine.data.split import with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import kind_of
@@ -64,23 +65,33 @@ class TextClassifier:
         self._train(clean(found, report.faults))
         return self
 
-    def predict(self, texts: Sequence[str]) -> NDArray[Any]:
-        """The label value of each text (texts,)."""
-        ids = self._decision.choose(self.predict_proba(texts))
-        return np.asarray(self.classes_[ids])
+    def predict(self, texts: Sequence[Text]) -> NDArray[Any]:
+        """The answer to each text (texts,): its label value, a tuple of them where there are several, or a number."""
+        answers = self._fitted.decision.choose(self._scores(texts))
+        if self._fitted.labels.task == "score":
+            return answers
+        if self._fitted.labels.task == "single":
+            return np.asarray(self.classes_[answers])
+        result = np.empty(len(answers), dtype=object)
+        result[:] = [tuple(self.classes_[given].tolist()) for given in answers]
+        return result
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Scores (texts, labels), each row summing to 1, columns in the order of `classes_`."""
-        scores: NDArray[np.float64] = self._decision.scores(self._logits(texts))
-        return scores
+    def predict_proba(self, texts: Sequence[Text]) -> NDArray[np.float64]:
+        """Scores (texts, labels), columns in the order of `classes_`; each row sums to 1 where one label is chosen.
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> Evaluation:
-        """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics."""
-        rows = from_lists(texts, labels, "test")
+        ClassifineError where a number was learned, which has no probability.
+        """
+        if self._fitted.labels.task == "score":
+            raise ClassifineError("This classifier gives numbers, which have no probability. Use predict(texts).")
+        return self._scores(texts)
+
+    def evaluate(self, texts: Sequence[Text], labels: Sequence[Any]) -> Evaluation:
+        """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics of the task."""
+        known = self._fitted.labels
+        rows = from_lists(texts, labels, "test", known.task)
         if not len(rows):
             raise DataError("Got no texts; expected one or more with their labels. Give labelled rows.")
-        known = self._fitted.labels
-        return evaluate(self._logits(rows.texts), known.encode(rows.labels), known, self._decision)
+        return evaluate(self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision)
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write an ordinary transformers checkpoint with the record beside it; OutputError where it cannot be."""
@@ -105,37 +116,50 @@ class TextClassifier:
             )
         return self._saved
 
-    @property
-    def _decision(self) -> Any:
-        from classifine.infer.predict import decision_of
+    def _scores(self, texts: Sequence[Text]) -> NDArray[np.float64]:
+        return self._fitted.decision.scores(self._logits(texts))
 
-        return decision_of(self._fitted.record)
-
-    def _logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         from classifine.infer.predict import text_logits
 
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write [text].")
         listed = list(texts)
-        wrong = next((i for i, text in enumerate(listed) if not isinstance(text, str)), None)
+        pairs = self._fitted.record["columns"]["pair"] is not None
+        wrong = next(
+            (i for i, text in enumerate(listed) if not (_is_pair(text) if pairs else isinstance(text, str))), None
+        )
         if wrong is not None:
+            expected = "a pair of texts" if pairs else "text"
             raise DataError(
-                f"Text {wrong + 1} of {len(listed)} is {listed[wrong]!r}; expected text. Replace or drop it."
+                f"Text {wrong + 1} of {len(listed)} is {listed[wrong]!r}; expected {expected}. Replace or drop it."
             )
-        return text_logits(self._fitted, listed)
+        return text_logits(self._fitted, [(text[0], text[1]) for text in listed] if pairs else listed)
 
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
-        judge = from_lists(list(validation[0]), _plain(validation[1]), "validation") if validation else None
-        if labels is None:
-            if not hasattr(texts, "to_dict"):
-                raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
+        if labels is not None:
+            found = self._from_lists(texts, labels)
+        elif hasattr(texts, "to_dict"):
             # A data frame marks what is missing in four ways (None, nan, NaT, NA); rows know one.
             frame = texts.astype(object).where(texts.notna(), None)
-            return replace(from_rows(frame.to_dict("records"), self._config.data), validation=judge)
+            found = from_rows(frame.to_dict("records"), self._config.data)
+        else:
+            raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
+        if not validation:
+            return found
+        return replace(
+            found, validation=from_lists(list(validation[0]), _plain(validation[1]), "validation", found.task)
+        )
+
+    def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write fit([text, ...], [label, ...]).")
         values = _plain(labels)
-        return Splits(from_lists(list(texts), values), validation=judge, kind=kind_of(values))
+        task = self._config.data.task or task_of(values)
+        train = from_lists(list(texts), values, "train", task)
+        columns = Columns(("text",), "label", pair="text_pair" if paired(train) else None, task=task)
+        flat = chain.from_iterable(value if isinstance(value, (list, tuple, set)) else [value] for value in values)
+        return Splits(train, columns=columns, task=task, kind=kind_of(flat))
 
     def _train(self, found: Splits) -> None:
         from classifine.train.fit import fit
@@ -144,8 +168,7 @@ class TextClassifier:
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
-        columns = found.columns if found.columns.text else Columns(("text",), "label")
-        fitted = fit(train, validation, columns, labels, find_base(config.model.base), config, self._say)
+        fitted = fit(train, validation, found.columns, labels, find_base(config.model.base), config, self._say)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
 
@@ -156,6 +179,10 @@ class TextClassifier:
     def _say(self, line: str) -> None:
         if self.verbose:
             sys.stderr.write(line + "\n")
+
+
+def _is_pair(text: Any) -> bool:
+    return isinstance(text, (tuple, list)) and len(text) == 2 and all(isinstance(part, str) for part in text)
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:

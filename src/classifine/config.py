@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from classifine.errors import ConfigError
+from classifine.labels import Task
 
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -38,7 +39,18 @@ class Data(Section):
     text: tuple[str, ...] = Field(
         (), description="Column with the text, twice to join two columns; found by name and content."
     )
-    label: str | None = Field(None, description="Column with the label; found by name and content.")
+    text_pair: str | None = Field(
+        None, description="Column with the second text of a pair; found by name, such as sentence2."
+    )
+    label: tuple[str, ...] = Field(
+        (), description="Column with the label, or again for each column of 0 and 1; found by name and content."
+    )
+    label_separator: str | None = Field(
+        None, min_length=1, description="What parts several labels of a row, such as ';'; found by content."
+    )
+    task: Task | None = Field(
+        None, description="One label a text (single), any number (multi) or a number (score); found by content."
+    )
     encoding: str | None = Field(None, description="Encoding of text files, such as utf-8 or cp1252; guessed and said.")
     delimiter: str | None = Field(
         None, description="What separates the columns of a csv file, such as ';'; guessed and said."
@@ -53,7 +65,7 @@ class Data(Section):
         False, description="Keep rows whose text is also in a later split (train, validation, test)."
     )
 
-    @field_validator("text", mode="before")
+    @field_validator("text", "label", mode="before")
     @classmethod
     def _one_column(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -80,9 +92,12 @@ class Train(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
     schedule: Literal["linear", "cosine"] = Field("linear", description="Learning rate after the warm-up.")
-    metric: Literal["accuracy", "macro_f1", "weighted_f1", "mcc", "loss"] = Field(
-        "macro_f1", description="Validation metric that chooses the best epoch."
-    )
+    metric: Literal[
+        "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
+        "pearson", "spearman", "mse", "mae", "loss",
+    ] | None = Field(
+        None, description="Validation metric that chooses the best epoch; macro_f1, of scores pearson."
+    )  # fmt: skip
     # The rate falls to nothing at the end, where the best epochs are: a plateau in the middle is no reason to stop.
     patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
@@ -175,8 +190,8 @@ def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
 def type_name(field: FieldInfo) -> str:
     """The type of a setting in words, for help texts and messages."""
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(map(str, get_args(field.annotation)))
+    if get_origin(kinds[0]) is Literal or get_origin(field.annotation) is Literal:
+        return ", ".join(map(str, get_args(kinds[0]) or kinds))
     if get_origin(field.annotation) is tuple:
         return "list of text"
     words = {str: "text", int: "whole number", float: "number", bool: "true or false"}

@@ -1,39 +1,103 @@
-"""From the network's logits to scores and labels: the only softmax and argmax of the project.
+"""From the network's logits to scores and answers: the only softmax, sigmoid, argmax and threshold of the project.
 
 Training, evaluation, prediction and serving all decide through here, so they agree to the last digit.
 It knows nothing about texts, networks or metrics.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifine.labels import Task
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
+HALF = 0.5  # the threshold of several labels before any was fitted
+# A threshold fitted on fewer positive rows would follow chance; such a label gets the one that all share.
+MIN_POSITIVE = 5
 
 
 @dataclass(frozen=True)
 class Decision:
-    """How logits become an answer when one label is chosen among several.
+    """How logits (rows, labels) become answers, by task.
 
-    `temperature` divides the logits before the softmax: above 1 it makes the scores more modest, and never
-    changes which label wins (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    single: softmax, and the label with the best score. multi: a sigmoid for each label, and every label whose score
+    reaches its threshold. score: the number as it is.
+
+    `temperature` divides the logits before softmax or sigmoid: above 1 it makes the scores more modest, and never
+    changes their order (Guo et al. 2017, "On Calibration of Modern Neural Networks"). `thresholds` holds one for
+    each label, or nothing, which stands for 0.5.
     """
 
+    task: Task = "single"
     temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+
+    @classmethod
+    def from_json(cls, task: Task, found: Mapping[str, Any]) -> "Decision":
+        """The decision that a record holds; KeyError, TypeError or ValueError where it is damaged."""
+        return cls(task, float(found["temperature"]), tuple(map(float, found["thresholds"])))
+
+    def as_json(self) -> dict[str, Any]:
+        """What was fitted, as plain values."""
+        return {"temperature": self.temperature, "thresholds": list(self.thresholds)}
 
     def scores(self, logits: Floats) -> NDArray[np.float64]:
-        """Softmax of `logits` (rows, labels) -> scores (rows, labels), each row summing to 1."""
-        scaled = np.asarray(logits, dtype=np.float64) / self.temperature
-        scaled = scaled - scaled.max(axis=-1, keepdims=True)
-        powers = np.exp(scaled)
+        """Logits (rows, labels) -> scores (rows, labels): shares that sum to 1, shares of their own, or the numbers."""
+        scaled = np.asarray(logits, dtype=np.float64)
+        if self.task == "score":
+            return scaled
+        scaled = scaled / self.temperature
+        if self.task == "multi":
+            # The form that overflows for no logit.
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)), dtype=np.float64)
+        powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float64)
 
-    def choose(self, scores: Floats) -> NDArray[np.int64]:
-        """The id of the best label of each row (rows,); of equal scores the first label wins."""
+    def choose(self, scores: Floats) -> NDArray[Any]:
+        """The answer to each row: class ids (rows,) of int64, labels given (rows, labels) of bool, or numbers (rows,).
+
+        Of equal best scores the first label wins.
+        """
+        if self.task == "multi":
+            return np.asarray(scores >= (np.array(self.thresholds) if self.thresholds else HALF), dtype=np.bool_)
+        if self.task == "score":
+            return np.asarray(scores[..., 0], dtype=np.float64)
         return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
 
     def ranked(self, scores: Floats, k: int) -> NDArray[np.int64]:
         """Ids of the `k` best labels of each row (rows, k), best first; ties in label order, as in `choose`."""
         return np.asarray(np.argsort(-scores, axis=-1, kind="stable")[..., :k], dtype=np.int64)
+
+    def fit(self, logits: Floats, truth: NDArray[Any]) -> "Decision":
+        """This decision with its thresholds fitted to `truth` (rows, labels) of 0 and 1; others have none to fit.
+
+        Each label gets the threshold of its best F1 on these rows (Yang 2001, "A Study of Thresholding Strategies
+        for Text Categorization", SCut), rare labels the one threshold that is best for all labels together. They are
+        chosen on the rows given, so judge them on others.
+        """
+        if self.task != "multi":
+            return self
+        scores, true = self.scores(logits), np.asarray(truth) > HALF
+        shared = _best_threshold(scores.ravel(), true.ravel())
+        own = [
+            _best_threshold(scores[:, i], true[:, i]) if true[:, i].sum() >= MIN_POSITIVE else shared
+            for i in range(scores.shape[1])
+        ]
+        return replace(self, thresholds=tuple(own))
+
+
+def _best_threshold(scores: Floats, true: NDArray[np.bool_]) -> float:
+    """The threshold with the best F1 of `scores` (rows,), halfway between two of them; 0.5 where nothing is true."""
+    if not true.any():
+        return HALF
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(true[order])
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + hits[-1])
+    below = np.append(ranked[1:], 0.0)
+    f1[ranked == below] = -1  # equal scores cannot be parted
+    best = int(f1.argmax())
+    return float((ranked[best] + below[best]) / 2)

@@ -7,35 +7,44 @@ declares an order of its own. It knows nothing about probabilities or files.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from classifine.errors import DataError, ModelError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Kind = Literal["str", "int", "bool"]
+# What is asked of a text: one label ("choosing"), any number of them ("deciding"), or a number.
+Task = Literal["single", "multi", "score"]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes in their order; `kind` tells what the names were before they became text."""
+    """What a text may be answered with: the classes in their order, or the one name of a number.
+
+    `kind` tells what the names were before they became text, `task` how many of them an answer has.
+    """
 
     names: tuple[str, ...]
     kind: Kind = "str"
+    task: Task = "single"
 
     @classmethod
-    def ordered(cls, names: Iterable[str], kind: Kind = "str") -> "Labels":
+    def ordered(cls, names: Iterable[str], kind: Kind = "str", task: Task = "single") -> "Labels":
         """Distinct names in the fixed order: by value where every name is a number, else by code point."""
         distinct = sorted(set(names))
         if all(_is_number(name) for name in distinct):
             distinct.sort(key=float)
-        return cls(tuple(distinct), kind)
+        return cls(tuple(distinct), kind, task)
 
     @classmethod
-    def from_config(cls, id2label: Mapping[Any, str], kind: Kind = "str") -> "Labels":
+    def from_config(cls, id2label: Mapping[Any, str], kind: Kind = "str", task: Task = "single") -> "Labels":
         """The labels of a saved network's `id2label`; ModelError where its ids are not 0 .. n-1."""
         by_id = {int(key): name for key, name in id2label.items()}
         if sorted(by_id) != list(range(len(by_id))):
             raise ModelError(f"config.json numbers its labels {sorted(by_id)}; expected 0 to {len(by_id) - 1}.")
-        return cls(tuple(by_id[i] for i in range(len(by_id))), kind)
+        return cls(tuple(by_id[i] for i in range(len(by_id))), kind, task)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +66,21 @@ class Labels:
             return [ids[name] for name in names]  # type: ignore[index]  # None is caught like any unknown name
         except KeyError as error:
             raise DataError(f"Label {error} is not one of the classes {', '.join(self.names[:20])}.") from None
+
+    def targets(self, values: Sequence[Any]) -> "NDArray[Any]":
+        """What a network is to answer, from the label values of the rows: class ids (rows,) of int64; 0 or 1 for each
+        label (rows, labels) of float32; or numbers (rows,) of float32. DataError names an unknown label.
+        """
+        import numpy as np
+
+        if self.task == "single":
+            return np.array(self.encode(values), dtype=np.int64)
+        if self.task == "score":
+            return np.array(values, dtype=np.float32)
+        result = np.zeros((len(values), len(self)), dtype=np.float32)
+        for row, names in zip(result, values, strict=True):
+            row[self.encode(names)] = 1
+        return result
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Ids to names."""

@@ -5,11 +5,21 @@ All come from scikit-learn. It knows nothing about how a prediction came about.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.decide import Floats, Ints
+from classifine.decide import HALF, Decision, Floats, Ints
+from classifine.labels import Task
+
+# The numbers that a line has room for, the one that decides between two methods first.
+HEADLINE: dict[Task, tuple[str, ...]] = {
+    "single": ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"),
+    "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision"),
+    "score": ("pearson", "spearman", "mse", "mae"),
+}
+LOSS: dict[Task, str] = {"single": "nll", "multi": "nll", "score": "mse"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,22 @@ class ClassScore:
     f1: float
     support: int
     predicted: int
+
+
+def judge(truth: NDArray[Any], scores: Floats, decision: Decision) -> dict[str, float]:
+    """Every metric of the decision's task for `scores` (rows, labels); `truth` is as `Labels.targets` gives it.
+
+    With several labels the fixed threshold is reported beside the fitted ones, as `macro_f1_at_half` and such.
+    """
+    answers = decision.choose(scores)
+    if decision.task == "score":
+        return regression(truth, answers)
+    if decision.task == "single":
+        return {**single_label(truth, answers), "nll": negative_log_likelihood(truth, scores)}
+    found = multi_label(truth, answers)
+    halves = multi_label(truth, scores >= HALF)
+    found |= {f"{name}_at_half": halves[name] for name in ("macro_f1", "micro_f1", "subset_accuracy")}
+    return {**found, "ranking_precision": ranking_precision(truth, scores), "nll": binary_likelihood(truth, scores)}
 
 
 def single_label(truth: Ints, predicted: Ints) -> dict[str, float]:
@@ -45,21 +71,69 @@ def single_label(truth: Ints, predicted: Ints) -> dict[str, float]:
     return result
 
 
+def multi_label(truth: NDArray[Any], given: NDArray[Any]) -> dict[str, float]:
+    """Metrics of labels given or not; `truth` and `given` are (rows, labels) of 0 and 1.
+
+    Macro averages run over all labels; one that is neither true nor given anywhere counts with 0, as is usual.
+    """
+    from sklearn import metrics as sk
+
+    true, answer = np.asarray(truth) > HALF, np.asarray(given) > HALF
+    result: dict[str, float] = {}
+    for average, name in (("macro", "macro"), ("weighted", "weighted"), ("micro", "micro"), ("samples", "sample")):
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(true, answer, average=average, zero_division=0)
+        result[f"{name}_precision"], result[f"{name}_recall"] = float(precision), float(recall)
+        result[f"{name}_f1"] = float(f1)
+    result["subset_accuracy"] = float(sk.accuracy_score(true, answer))
+    return result
+
+
+def ranking_precision(truth: NDArray[Any], scores: Floats) -> float:
+    """How high the true labels stand in each row's order by score, from 0 to 1 (label ranking average precision)."""
+    from sklearn.metrics import label_ranking_average_precision_score
+
+    return float(label_ranking_average_precision_score(np.asarray(truth) > HALF, scores))
+
+
+def regression(truth: Floats, predicted: Floats) -> dict[str, float]:
+    """Metrics of numbers (rows,); a correlation with what does not vary is undefined and counts as 0."""
+    from scipy import stats
+    from sklearn import metrics as sk
+
+    varies = len(truth) > 1 and np.ptp(truth) > 0 and np.ptp(predicted) > 0
+    return {
+        "pearson": float(stats.pearsonr(truth, predicted).statistic) if varies else 0.0,
+        "spearman": float(stats.spearmanr(truth, predicted).statistic) if varies else 0.0,
+        "mse": float(sk.mean_squared_error(truth, predicted)),
+        "mae": float(sk.mean_absolute_error(truth, predicted)),
+    }
+
+
+def binary_likelihood(truth: NDArray[Any], scores: Floats) -> float:
+    """Mean of -ln(share given to what is true of each label of each row), in nats; both are (rows, labels)."""
+    own = np.where(np.asarray(truth) > HALF, scores, 1 - scores)
+    return float(-np.log(np.clip(own, 1e-12, 1)).mean())
+
+
 def negative_log_likelihood(truth: Ints, scores: Floats) -> float:
     """Mean of -ln(score of the true label), in nats; `scores` is (rows, labels)."""
     own = scores[np.arange(len(truth)), truth]
     return float(-np.log(np.clip(own, 1e-12, 1)).mean())
 
 
-def per_class(truth: Ints, predicted: Ints, names: Sequence[str]) -> list[ClassScore]:
-    """One ClassScore for each name, in label order."""
+def per_class(truth: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]) -> list[ClassScore]:
+    """One ClassScore for each name, in label order; ids (rows,), or 0 and 1 (rows, labels) of both kinds."""
     from sklearn.metrics import precision_recall_fscore_support
 
     ids = np.arange(len(names))
+    if truth.ndim == 2:
+        truth, predicted = np.asarray(truth) > HALF, np.asarray(predicted) > HALF
+        answered = predicted.sum(axis=0)
+    else:
+        answered = np.bincount(predicted, minlength=len(names))
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=ids, average=None, zero_division=0
     )
-    answered = np.bincount(predicted, minlength=len(names))
     columns = zip(names, precision, recall, f1, support, answered, strict=True)
     return [ClassScore(n, float(p), float(r), float(f), int(s), int(a)) for n, p, r, f, s, a in columns]
 

@@ -7,11 +7,12 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from classifine.config import Config, Data
-from classifine.data.check import DataReport, check_splits, clean
+from classifine.data.check import DataReport, check_splits, clean, has_words
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
@@ -19,7 +20,7 @@ from classifine.data.split import ThreeSplits, split
 from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
-from classifine.infer.predict import decision_of, text_logits
+from classifine.infer.predict import text_logits
 from classifine.model.base import Base, find_base, token_counter
 from classifine.model.folder import Saved, check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
@@ -65,7 +66,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
         write_json(place / "evaluation.json", evaluation.as_json())
         _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
         (place / "README.md").write_text(
-            card({**record, "labels": labels.names}, evaluation.as_json()), encoding="utf-8"
+            card({**record, "task": labels.task, "labels": labels.names}, evaluation.as_json()), encoding="utf-8"
         )
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
     return Run(folder, evaluation)
@@ -85,16 +86,17 @@ def check(config: Config) -> DataReport:
 def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evaluation:
     """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
     saved = load(model)
-    trained = Columns(tuple(saved.record["columns"]["text"]), saved.record["columns"]["label"])
-    rows, notes = read_to_judge(config, trained)
-    known, names = saved.labels.label2id, rows.labels
-    unknown = sorted({name for name in names if name is not None} - set(known))
+    rows, notes = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
+    known, labels = set(saved.labels.names), rows.labels
+    strange = [not known >= set(names) for names in rows.names]
+    unknown = sorted(set(chain.from_iterable(rows.names)) - known)
     if unknown and not config.drop_unseen:
         raise DataError(
             f"{rows.source} has labels that {model} does not know: {', '.join(unknown[:10])}. "
             "Correct them, or leave their rows out with --drop-unseen."
         )
-    kept = [i for i, text in enumerate(rows.texts) if text and text.strip() and names[i] in known]
+    given = enumerate(rows.texts)
+    kept = [i for i, text in given if text and has_words(text) and labels[i] is not None and not strange[i]]
     if not kept:
         raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
     for note in notes:
@@ -106,9 +108,9 @@ def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evalu
         say("warning: the classifier was trained on these very rows, so this says nothing about new ones")
     return evaluate(
         text_logits(saved, rows.texts, precision),
-        saved.labels.encode(rows.labels),
+        saved.labels.targets(rows.labels),
         saved.labels,
-        decision_of(saved.record),
+        saved.decision,
     )
 
 
@@ -125,10 +127,11 @@ def _check(found: Splits, config: Config, base: Base) -> DataReport:
 
 def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Evaluation:
     """The report on test, once: metrics, baselines and every prediction."""
-    test, labels, decision = three.test, classifier.labels, decision_of(classifier.record)
-    truth = labels.encode(test.labels)
+    test, labels, decision = three.test, classifier.labels, classifier.decision
+    truth = labels.targets(test.labels)
     found = text_logits(classifier, test.texts)
-    simpler = baselines(three.train.texts, labels.encode(three.train.labels), test.texts, truth)
+    learned = labels.targets(three.train.labels)
+    simpler = baselines(three.train.texts, learned, test.texts, truth, labels.task)
     evaluation = evaluate(found, truth, labels, decision, simpler)
     scores = decision.scores(found)
     _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))

@@ -9,10 +9,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Literal
 
 from classifine.config import Data
-from classifine.data.read import Split, Splits
+from classifine.data.read import Split, Splits, Text, joined
 from classifine.errors import DataError
 
 FEW_ROWS = 10  # a class with fewer training rows gets a warning: its scores will be unsure
@@ -69,11 +70,18 @@ class DataReport:
         return {**self.summary, "faults": [fault.as_json() for fault in self.faults]}
 
 
-def normalised(text: str) -> str:
-    """The text as its words alone, in one letter case and one Unicode form: what makes two texts copies."""
+def normalised(text: Text) -> str:
+    """The text as its words alone, in one letter case and one Unicode form: what makes two texts, or pairs, copies."""
+    if not isinstance(text, str):
+        return "\n".join(map(normalised, text))
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return " ".join(_WORD.findall(text.casefold())) or text.strip()
+
+
+def has_words(text: Text) -> bool:
+    """Whether a text, or both of a pair, hold more than blanks."""
+    return all(part.strip() for part in ([text] if isinstance(text, str) else text))
 
 
 def check_splits(
@@ -113,7 +121,7 @@ def clean(splits: Splits, faults: Iterable[Fault]) -> Splits:
 
 def _missing(split: Split) -> Iterator[Fault]:
     texts, labels, ids = split.texts, split.labels, split.ids
-    blank = [i for i, text in enumerate(texts) if text is not None and not text.strip()]
+    blank = [i for i, text in enumerate(texts) if text is not None and not has_words(text)]
     found = {
         "missing-text": ("no text", [i for i, text in enumerate(texts) if text is None]),
         "empty-text": ("an empty text", blank),
@@ -135,9 +143,9 @@ def _missing(split: Split) -> Iterator[Fault]:
 
 
 def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterator[Fault]:
-    counts = Counter(splits.train.labels)
-    if len(counts) < 2:
-        yield _no_choice(splits, counts)
+    counts = Counter(chain.from_iterable(splits.train.names))
+    if len(set(splits.train.labels)) < 2:
+        yield _no_choice(splits)
         return
     if len(counts) > 0.5 * len(splits.train) and len(splits.train) > 20:
         yield Fault(
@@ -153,10 +161,13 @@ def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
     yield from _spelling(splits, counts)
 
 
-def _no_choice(splits: Splits, counts: Counter[str]) -> Fault:
-    found = f"only the label '{next(iter(counts))}'" if counts else "no row with both text and label"
+def _no_choice(splits: Splits) -> Fault:
+    label = next(iter(splits.train.labels), None)
+    shown = ", ".join(label) if isinstance(label, tuple) else label
+    found = "no row with both text and label" if label is None else f"only the label '{shown}'"
+    expected = "numbers that differ" if splits.task == "score" else "two classes or more"
     return Fault(
-        "constant-label", "error", "train", f"{splits.train.source} has {found}; expected two classes or more.",
+        "constant-label", "error", "train", f"{splits.train.source} has {found}; expected {expected}.",
         "Check the label column (--label).",
     )  # fmt: skip
 
@@ -185,20 +196,21 @@ def _spelling(splits: Splits, counts: Counter[str]) -> Iterator[Fault]:
 
 
 def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:
-    counts = Counter(splits.train.labels)
-    if len(counts) < 2:
+    counts = Counter(chain.from_iterable(splits.train.names))
+    if len(set(splits.train.labels)) < 2 or splits.task == "score":
         return
     for split in splits.all[1:]:
-        strange = [i for i, label in enumerate(split.labels) if label not in counts]
+        found = split.names
+        strange = [i for i, names in enumerate(found) if not counts.keys() >= set(names)]
         if strange:
-            names = sorted({split.labels[i] for i in strange})
+            names = sorted({name for i in strange for name in found[i]} - set(counts))
             message = f"{_count(strange, split)} {_has(strange)} a label that train lacks: {_names(names)}."
             if config.drop_unseen:
                 yield _fault("unseen-class", split, strange, message, "Left out (--drop-unseen).", split.ids)
             else:
                 action = "Correct them, add such rows to train, or leave them out with --drop-unseen."
                 yield replace(_fault("unseen-class", split, strange, message, action, split.ids), severity="error")
-        absent = sorted(set(counts) - set(split.labels))
+        absent = sorted(set(counts) - set(chain.from_iterable(found)))
         if absent:
             yield Fault(
                 "absent-class", "warning", split.name, f"{split.source} has no row of {len(absent)} of the {len(counts)} classes of train: {_names(absent)}.",
@@ -275,7 +287,7 @@ def _nothing_left(fault: Fault, split: Split) -> Fault:
 
 def _too_long(train: Split, count_tokens: Callable[[Sequence[str]], list[int]], max_length: int) -> Iterator[Fault]:
     # A token is at least a byte, so a text of no more bytes than that cannot be cut.
-    texts = train.texts
+    texts = list(map(joined, train.texts))
     candidates = [
         i for i, text in enumerate(texts) if len(text) > max_length // 4 and len(text.encode()) > max_length - 2
     ]
@@ -295,17 +307,20 @@ def _too_long(train: Split, count_tokens: Callable[[Sequence[str]], list[int]], 
 
 def _summary(splits: Splits) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "columns": {"text": list(splits.columns.text), "label": splits.columns.label},
+        "task": splits.task,
+        "columns": splits.columns.as_json(),
         "splits": {},
     }
     result["notes"] = list(splits.notes)
     for split in splits.all:
-        lengths = sorted(len(text) for text in split.texts if text) or [0]
-        counts = Counter(label for label in split.labels if label is not None)
+        lengths = sorted(len(joined(text)) for text in split.texts if text) or [0]
+        counts = Counter(chain.from_iterable(split.names))
+        scores = [score for score in split.labels if score is not None] if splits.task == "score" else []
         result["splits"][split.name] = {
             "source": split.source,
             "rows": len(split),
             "classes": dict(sorted(counts.items())),
+            **({"scores": {"lowest": min(scores), "highest": max(scores)}} if scores else {}),
             "characters": {"median": lengths[len(lengths) // 2], "longest": lengths[-1]},
         }
     return result

@@ -1,17 +1,18 @@
-"""Which column holds the text and which the label, by their names and by what is in them.
+"""Which columns hold the texts and the labels, and what is asked of a text, by names and by what is in the columns.
 
 It sees a sample of rows and answers with column names; where two choices are equally good it asks, by naming the
 flag that decides. It knows nothing about files.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from classifine.config import Data
 from classifine.data.formats import Row
 from classifine.errors import DataError
-from classifine.labels import as_name
+from classifine.labels import Task, as_name
 
 # Names seen on public sets and in spreadsheets, the surest first; compared in lower case.
 TEXT_NAMES = (
@@ -21,23 +22,57 @@ TEXT_NAMES = (
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics",
-    "sentiment", "intent", "emotion", "target", "tag", "stance", "code", "y", "output", "quality", "rating", "stars",
+    "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code", "y", "output",
+    "quality", "rating", "stars", "score", "similarity", "relatedness",
     "kategorie", "klasse", "etiquette", "étiquette", "classe", "categoria", "categoría", "etiqueta", "kategori",
 )  # fmt: skip
 # A short heading and the body below it are one text: title and description of a news item, subject and body of a mail.
 HEADINGS = ("title", "headline", "subject", "heading", "summary")
 BODIES = ("description", "text", "body", "content", "abstract", "article", "message", "review")
+# Two texts that are judged together.
+PAIRS = (
+    ("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis"), ("question", "sentence"),
+    ("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"),
+    ("#1 string", "#2 string"), ("query", "passage"),
+)  # fmt: skip
+SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that matter: the texts of `text` are joined by a space; `label` is None where there is none."""
+    """The columns that matter and what is asked.
+
+    The texts of `text` are joined by a space; `pair` holds the second text of a pair. The label is in `label`, several
+    of them as a list or parted by `separator`; or each of `indicators` is a label with 1 where it holds.
+    """
 
     text: tuple[str, ...]
     label: str | None
     notes: tuple[str, ...] = ()
+    pair: str | None = None
+    task: Task = "single"
+    separator: str | None = None
+    indicators: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Where the rows have what, as it stands in records and reports."""
+        return {
+            "text": list(self.text), "pair": self.pair, "label": self.label, "indicators": list(self.indicators),
+            "separator": self.separator,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], task: Task) -> "Columns":
+        """The columns that a record holds; KeyError or TypeError where it is damaged."""
+        indicators = tuple(found["indicators"])
+        return cls(tuple(found["text"]), found["label"], (), found["pair"], task, found["separator"], indicators)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        return tuple(name for name in (*self.text, self.pair, self.label, *self.indicators) if name)
 
 
 @dataclass(frozen=True)
@@ -57,26 +92,58 @@ class _Facts:
         return len(set(map(as_name, self.values)))
 
     @property
+    def lists(self) -> bool:
+        return any(isinstance(value, list) for value in self.values)
+
+    @property
+    def separator(self) -> str | None:
+        """What parts the labels of a row: parted, the values are put together from fewer names than there are values."""
+        texts = [value for value in self.values if isinstance(value, str)]
+        for mark in SEPARATORS:
+            parts = {part.strip() for text in texts for part in text.split(mark)}
+            if any(mark in text for text in texts) and len(parts) < len(set(texts)) and "" not in parts:
+                return mark
+        return None
+
+    @property
+    def binary(self) -> bool:
+        return bool(self.values) and {str(value) for value in self.values} <= {"0", "1", "0.0", "1.0", "True", "False"}
+
+    @property
+    def numbers(self) -> bool:
+        """Whether all values are numbers and some of them not whole, as no class is."""
+        found = [_number(value) for value in self.values]
+        return bool(found) and all(n is not None for n in found) and not all(float(n or 0).is_integer() for n in found)
+
+    @property
     def can_be_text(self) -> bool:
         # A spreadsheet stores a text such as 12345 as a number, so not every value need be text.
-        texts = sum(isinstance(value, str) and not _numeric(value) for value in self.values)
+        texts = sum(isinstance(value, str) and _number(value) is None for value in self.values)
         return bool(self.values) and texts >= 0.5 * len(self.values)
 
     @property
     def can_be_label(self) -> bool:
         if not self.values or not all(isinstance(value, (str, int, float, bool)) for value in self.values):
             return False
-        whole = all(not isinstance(value, float) or value.is_integer() for value in self.values)
-        return whole and self.distinct <= max(2, MAX_DISTINCT * len(self.values)) and self.words < 8
+        if self.separator:
+            return _rank(self, LABEL_NAMES) is not None
+        return not self.numbers and self.distinct <= max(2, MAX_DISTINCT * len(self.values)) and self.words < 8
+
+    @property
+    def named_label(self) -> bool:
+        """Whether the name says that it is the label, and nothing in it speaks against that."""
+        named = _rank(self, LABEL_NAMES) is not None
+        return named and bool(self.values) and (self.lists or self.numbers or self.can_be_label)
 
 
-def find_columns(sample: Sequence[Row], text: Sequence[str], label: str | None, source: str) -> Columns:
-    """The text and label columns of `sample`, the first rows of `source`; the given names win over any guess.
+def find_columns(sample: Sequence[Row], config: Data, source: str) -> Columns:
+    """The columns of `sample`, the first rows of `source`, and the task; what `config` names wins over any guess.
 
     Raises DataError where a given name does not exist, where no column fits, or where two fit equally well.
     """
     names = list(dict.fromkeys(name for row in sample for name in row))
-    for flag, wanted in [*(("--text", name) for name in text), *([("--label", label)] if label else [])]:
+    pair = [("--text-pair", config.text_pair)] if config.text_pair else []
+    for flag, wanted in [*(("--text", n) for n in config.text), *pair, *(("--label", n) for n in config.label)]:
         if wanted not in names:
             raise DataError(f"{source} has no column '{wanted}'.{_offer(wanted, names)} Change {flag}.")
     if len(names) < 2:
@@ -84,13 +151,21 @@ def find_columns(sample: Sequence[Row], text: Sequence[str], label: str | None, 
         raise DataError(
             f"{source} has {only}; expected at least a text and a label column. Check the file and its --delimiter."
         )
-    facts = [_Facts(name, tuple(v for row in sample if _present(v := row.get(name)))) for name in names]
+    facts = _facts(sample, names)
     notes: list[str] = []
-    if label is None:
-        label = _find_label([fact for fact in facts if fact.name not in text], source, notes)
+    given = (*config.text, config.text_pair)
+    labels = config.label or _find_label([fact for fact in facts if fact.name not in given], config.task, source, notes)
+    rest = [fact for fact in facts if fact.name not in labels]
+    text, second = config.text, config.text_pair
     if not text:
-        text = _find_text([fact for fact in facts if fact.name != label], label, source, notes)
-    return Columns(tuple(text), label, tuple(notes))
+        others = [fact for fact in rest if fact.name != second]
+        text, second = _find_pair(rest, second, notes) or (_find_text(others, source, notes), second)
+    if len(labels) > 1:
+        task = _task_of_indicators(sample, labels, config.task, source, notes)
+        return Columns(text, None, tuple(notes), second, task, None, labels)
+    fact = next(fact for fact in facts if fact.name == labels[0])
+    task, separator = _task_of(fact, config.task, config.label_separator, source, notes)
+    return Columns(text, fact.name, tuple(notes), second, task, separator)
 
 
 def find_text(sample: Sequence[Row], text: Sequence[str], source: str) -> tuple[str, ...]:
@@ -100,20 +175,21 @@ def find_text(sample: Sequence[Row], text: Sequence[str], source: str) -> tuple[
         return tuple(text)
     if len(names) == 1:
         return (names[0],)
-    facts = [_Facts(name, tuple(v for row in sample if _present(v := row.get(name)))) for name in names]
-    return _find_text(facts, None, source, [])
+    return _find_text(_facts(sample, names), source, [])
 
 
-def _find_label(facts: list[_Facts], source: str, notes: list[str]) -> str:
-    fitting = [fact for fact in facts if fact.can_be_label]
-    named = sorted(
-        (fact for fact in fitting if _rank(fact, LABEL_NAMES) is not None), key=lambda f: _rank(f, LABEL_NAMES) or 0
-    )
-    for fact in facts:
-        if fact.name.lower() in LABEL_NAMES[:2] and any(isinstance(value, list) for value in fact.values):
-            raise DataError(
-                f"{source} has lists in '{fact.name}'; expected one label a row. Name a column with one label by --label."
-            )
+def _facts(sample: Sequence[Row], names: Sequence[str]) -> list[_Facts]:
+    return [_Facts(name, tuple(v for row in sample if _present(v := row.get(name)))) for name in names]
+
+
+def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list[str]) -> tuple[str, ...]:
+    """The label column, or several columns of 0 and 1 with a label each."""
+    named = sorted((fact for fact in facts if fact.named_label), key=lambda f: _rank(f, LABEL_NAMES) or 0)
+    fitting = [fact for fact in facts if fact.can_be_label or (task == "score" and _all_numbers(fact))]
+    binary = [fact for fact in fitting if fact.binary]
+    if not named and len(binary) > 1 and (len(binary) > 2 or len(binary) == len(fitting)) and task != "score":
+        notes.append(f"a label in each of the columns {_quoted(f.name for f in binary)} (--label changes it)")
+        return tuple(fact.name for fact in binary)
     candidates = named or fitting
     if not candidates:
         raise DataError(
@@ -133,10 +209,70 @@ def _find_label(facts: list[_Facts], source: str, notes: list[str]) -> str:
     # Of a number and its name the name is what people want to read.
     best = next((twin for twin in twins if not _all_numbers(twin)), best) if _all_numbers(best) else best
     notes.append(f"labels from column '{best.name}' (--label changes it)")
-    return best.name
+    return (best.name,)
 
 
-def _find_text(facts: list[_Facts], label: str | None, source: str, notes: list[str]) -> tuple[str, ...]:
+def _task_of(
+    fact: _Facts, task: Task | None, wanted: str | None, source: str, notes: list[str]
+) -> tuple[Task, str | None]:
+    """(task, what parts the labels of a row) by what is in the label column; DataError where `task` does not fit."""
+    if task == "score" and not _all_numbers(fact):
+        word = next(value for value in fact.values if _number(value) is None)
+        raise DataError(
+            f"{source} has {word!r} in '{fact.name}'; expected a number, as --task is score. Correct it or --task."
+        )
+    if task == "single" and fact.lists:
+        raise DataError(
+            f"{source} has lists in '{fact.name}'; expected one label a row, as --task is single. Drop --task single, "
+            "or name a column with one label by --label."
+        )
+    separator = (wanted or fact.separator) if task in (None, "multi") else None
+    if task is None and (fact.lists or separator):
+        how = "" if fact.lists else f", parted by '{separator}'"
+        notes.append(f"several labels a row{how}: each is decided on its own (--task changes it)")
+        return "multi", separator
+    if task is None and fact.numbers:
+        notes.append(f"'{fact.name}' holds numbers, not classes: a score is learned (--task changes it)")
+        return "score", None
+    return task or "single", separator
+
+
+def _task_of_indicators(
+    sample: Sequence[Row], labels: Sequence[str], task: Task | None, source: str, notes: list[str]
+) -> Task:
+    """The task of columns of 0 and 1: single where each row has one 1, else multi."""
+    for fact in _facts(sample, labels):
+        if not fact.binary:
+            raise DataError(
+                f"{source} has other values than 0 and 1 in '{fact.name}'; expected a column for each label. "
+                "Name one --label, or only columns of 0 and 1."
+            )
+    if task == "score":
+        raise DataError(f"--task is score, and --label names {len(labels)} columns; expected one. Name one.")
+    if task is None and all(sum(is_one(row.get(name)) for name in labels) == 1 for row in sample):
+        notes.append("each row has one of these labels, so one is chosen (--task changes it)")
+        return "single"
+    return task or "multi"
+
+
+def is_one(value: Any) -> bool:
+    """Whether a column of 0 and 1 says yes."""
+    return str(value).strip() in ("1", "1.0", "True", "true")
+
+
+def _find_pair(facts: list[_Facts], second: str | None, notes: list[str]) -> tuple[tuple[str, ...], str] | None:
+    """((text column,), column of the second text) where two columns are named like the two texts of a pair."""
+    by_name = {fact.name.strip().lower(): fact.name for fact in facts if fact.can_be_text}
+    for first, other in PAIRS:
+        if first in by_name and other in by_name and second in (None, by_name[other]):
+            notes.append(
+                f"pairs of texts from columns '{by_name[first]}' and '{by_name[other]}' (--text, --text-pair change it)"
+            )
+            return (by_name[first],), by_name[other]
+    return None
+
+
+def _find_text(facts: list[_Facts], source: str, notes: list[str]) -> tuple[str, ...]:
     fitting = [fact for fact in facts if fact.can_be_text]
     by_name = {fact.name.lower(): fact.name for fact in fitting}
     heading = next((by_name[name] for name in HEADINGS if name in by_name), None)
@@ -177,16 +313,15 @@ def _rank(fact: _Facts, names: tuple[str, ...]) -> int | None:
     return names.index(lowered) if lowered in names else None
 
 
-def _numeric(value: Any) -> bool:
+def _number(value: Any) -> float | None:
     try:
-        float(value)
-        return True
-    except ValueError:
-        return False
+        return float(value)
+    except (ValueError, TypeError):
+        return None
 
 
 def _all_numbers(fact: _Facts) -> bool:
-    return all(_numeric(value) for value in fact.values)
+    return all(_number(value) is not None for value in fact.values)
 
 
 def _present(value: Any) -> bool:

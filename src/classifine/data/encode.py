@@ -1,13 +1,13 @@
 """Texts to token ids, once, into a `datasets.Dataset` with fixed columns.
 
 Columns: `input_ids` and, where the tokenizer makes them, `token_type_ids` (lists, not padded), `length` (tokens)
-and, where the split has labels, `labels` (class id). It knows nothing about networks or batches.
+and `labels` (what `Labels.targets` makes of them). It knows nothing about networks or batches.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from classifine.data.read import Split
+from classifine.data.read import Split, Text
 from classifine.labels import Labels
 
 if TYPE_CHECKING:
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 _CHUNK = 10_000  # texts handed to the tokenizer at once: enough for its threads, little enough for memory
 
 
-def tokenise(texts: Sequence[str], tokenizer: Any, max_length: int) -> dict[str, list[list[int]]]:
-    """Token ids of each text, cut at `max_length`, without padding."""
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)
+def tokenise(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[list[int]]]:
+    """Token ids of each text or pair, cut at `max_length` (of a pair the longer one first), without padding."""
+    first = [text if isinstance(text, str) else text[0] for text in texts]
+    second = [text[1] for text in texts if not isinstance(text, str)] or None
+    encoded = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
     return {name: encoded[name] for name in encoded if name in ("input_ids", "token_type_ids")}
 
 
@@ -28,7 +30,7 @@ def pad_id(tokenizer: Any) -> int:
 
 
 def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int) -> "Dataset":
-    """A split as token ids and class ids, in the order of its rows."""
+    """A split as token ids and targets, in the order of its rows."""
     from datasets import Dataset
 
     texts = split.texts
@@ -37,7 +39,7 @@ def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int) -> "Da
         for name, values in tokenise(texts[start : start + _CHUNK], tokenizer, max_length).items():
             columns.setdefault(name, []).extend(values)
     columns["length"] = [len(ids) for ids in columns["input_ids"]]
-    columns["labels"] = labels.encode(split.labels)
+    columns["labels"] = labels.targets(split.labels).tolist()
     return Dataset.from_dict(columns)
 
 

@@ -212,17 +212,24 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
 def _declared(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Class names that `datasets` keeps in the schema of the Parquet files it writes."""
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    # A column of lists declares its classes one level below.
+    kinds = {column: f.get("feature", f) if isinstance(f, dict) else {} for column, f in features.items()}
     return {
-        column: tuple(feature["names"])
-        for column, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+        column: tuple(kind["names"])
+        for column, kind in kinds.items()
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and kind.get("names")
     }
 
 
 def name_classes(row: Row, declared: dict[str, tuple[str, ...]]) -> Row:
     """The row with the numbers of declared class columns replaced by names; -1, no label, becomes None."""
-    named = {c: names[row[c]] if row.get(c) is not None and row[c] >= 0 else None for c, names in declared.items()}
-    return {**row, **named}
+
+    def named(value: Any, names: tuple[str, ...]) -> Any:
+        if isinstance(value, list):
+            return [names[number] for number in value]
+        return names[value] if value is not None and value >= 0 else None
+
+    return {**row, **{column: named(row.get(column), names) for column, names in declared.items()}}
 
 
 def _xlsx(path: Path, form: str, config: Data) -> Table:

@@ -1,9 +1,11 @@
 """From what the user has (file, folder, Hub id, data frame, lists) to splits with fixed columns.
 
 The only place that knows the user's column names. Behind it every split has the columns `id` (row number in its
-source, counted from 1 below the header), `text` and `labels` (a name; null where there is none).
+source, counted from 1 below the header), `text`, `text_pair` (null but for pairs) and `labels`: by task a name, a list
+of names or a number; null where there is none.
 """
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +16,14 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import Columns, find_columns
+from classifine.data.columns import Columns, find_columns, is_one
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
 from classifine.errors import DataError
-from classifine.labels import Kind, Labels, as_name, is_missing, kind_of
+from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
-SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("labels", pa.string())])
+# A text, or the two of a pair.
+Text = str | tuple[str, str]
+LABEL_TYPES: dict[Task, pa.DataType] = {"single": pa.string(), "multi": pa.list_(pa.string()), "score": pa.float64()}
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -48,13 +52,25 @@ class Split:
 
     @property
     def texts(self) -> list[Any]:
-        """Texts (rows,); None or blank only before the check."""
-        return list(self.table.column("text").to_pylist())
+        """Texts (rows,), or pairs of texts; None or blank only before the check."""
+        texts = self.table.column("text").to_pylist()
+        return list(map(_pair, texts, self.table.column("text_pair").to_pylist())) if paired(self) else list(texts)
 
     @property
     def labels(self) -> list[Any]:
-        """Label names (rows,); None where a row has none."""
-        return list(self.table.column("labels").to_pylist())
+        """Label names, tuples of them or numbers (rows,); None where a row has none."""
+        found = self.table.column("labels").to_pylist()
+        if pa.types.is_list(self.table.schema.field("labels").type):
+            return [None if names is None else tuple(names) for names in found]
+        return list(found)
+
+    @property
+    def names(self) -> list[tuple[str, ...]]:
+        """The label names of each row (rows,), however many; none where the label is a number."""
+        kind = self.table.schema.field("labels").type
+        if pa.types.is_floating(kind):
+            return [()] * len(self)
+        return [label or () if pa.types.is_list(kind) else (label,) if label else () for label in self.labels]
 
     def take(self, indices: Sequence[int], name: str | None = None) -> "Split":
         """The rows at `indices` (from 0), in that order, under the same or another split name."""
@@ -69,6 +85,7 @@ class Splits:
     validation: Split | None = None
     test: Split | None = None
     columns: Columns = Columns((), None)
+    task: Task = "single"
     kind: Kind = "str"
     declared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -81,12 +98,14 @@ class Splits:
     @property
     def label_set(self) -> Labels:
         """The classes in the order that the source declares, else in the fixed order, from the training rows."""
-        found = set(self.train.labels) - {None}
+        if self.task == "score":
+            return Labels((self.columns.label or "score",), "str", "score")
+        found = set(chain.from_iterable(self.train.names))
         if self.declared and found <= set(self.declared):
-            return Labels(tuple(name for name in self.declared if name in found), "str")
+            return Labels(tuple(name for name in self.declared if name in found), "str", self.task)
         # The kind was told from the first rows; a later one may be of another.
         whole = all(name.lstrip("-").isdigit() for name in found)
-        return Labels.ordered(found, "str" if self.kind == "int" and not whole else self.kind)
+        return Labels.ordered(found, "str" if self.kind == "int" and not whole else self.kind, self.task)
 
 
 def read_splits(config: Data) -> Splits:
@@ -109,9 +128,12 @@ def read_to_judge(config: Data, trained: Columns) -> tuple[Split, tuple[str, ...
     name = next(name for name in ("test", "validation", "train") if name in tables)
     names = set(chain.from_iterable(sample_of(tables[name][0])))
     text = config.text or (trained.text if set(trained.text) <= names else ())
-    label = config.label or (trained.label if trained.label in names else None)
+    label = config.label or tuple(name for name in (trained.label, *trained.indicators) if name in names)
+    pair = config.text_pair or (trained.pair if trained.pair in names else None)
+    known = {"text": text, "text_pair": pair, "label": label, "task": trained.task,
+             "label_separator": config.label_separator or trained.separator}  # fmt: skip
     # The rows stand as train here, which is what a single file is.
-    found = _assemble({"train": tables[name]}, config.model_copy(update={"text": text, "label": label}))
+    found = _assemble({"train": tables[name]}, config.model_copy(update=known))
     return found.train, (f"judged on {found.train.source} ({len(found.train)} rows)", *found.notes)
 
 
@@ -135,12 +157,42 @@ def from_rows(rows: Iterable[Row], config: Data, source: str = "the data frame")
     return _assemble({"train": [Table(source, lambda: iter(listed))]}, config)
 
 
-def from_lists(texts: Sequence[Any], labels: Sequence[Any], name: str = "train") -> Split:
-    """A split from texts and labels of equal length (rows,); DataError where the lengths differ."""
+def from_lists(texts: Sequence[Any], labels: Sequence[Any], name: str = "train", task: Task = "single") -> Split:
+    """A split from texts, or pairs of them, and labels of equal length (rows,); DataError where the lengths differ."""
     if len(texts) != len(labels):
         raise DataError(f"Got {len(texts)} texts and {len(labels)} labels; expected as many of each. Pair them up.")
-    rows = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
-    return Split(name, f"the {name} texts", _table(rows, Columns(("text",), "label"), f"the {name} texts"))
+    paired = any(isinstance(text, (tuple, list)) for text in texts)
+    rows: list[Row] = []
+    for text, label in zip(texts, labels, strict=True):
+        first, second = _both(text, len(rows) + 1) if paired else (text, None)
+        rows.append({"text": first, "text_pair": second, "label": label})
+    columns = Columns(("text",), "label", pair="text_pair" if paired else None, task=task)
+    return Split(name, f"the {name} texts", _table(rows, columns, f"the {name} texts"))
+
+
+def paired(split: Split) -> bool:
+    """Whether the rows of a split are pairs of texts."""
+    second = split.table.column("text_pair")
+    return int(second.null_count) < len(second)
+
+
+def _both(text: Any, number: int) -> tuple[Any, Any]:
+    if not isinstance(text, (tuple, list)) or len(text) != 2:
+        raise DataError(f"Text {number} is {text!r}; expected a pair (first, second), as others are. Make it one.")
+    return text[0], text[1]
+
+
+def _pair(first: str | None, second: str | None) -> tuple[str, str] | None:
+    return None if first is None or second is None else (first, second)
+
+
+def task_of(labels: Iterable[Any]) -> Task:
+    """What labels in Python ask for: lists or sets of labels for several, numbers that are not whole for a score."""
+    present = [label for label in labels if not is_missing(label)]
+    if any(isinstance(label, (list, tuple, set, frozenset)) for label in present):
+        return "multi"
+    numbers = bool(present) and all(isinstance(label, (int, float)) for label in present)
+    return "score" if numbers and any(not float(label).is_integer() for label in present) else "single"
 
 
 def sample_of(table: Table) -> list[Row]:
@@ -195,7 +247,9 @@ def _hub(source: str) -> dict[str, list[Table]]:
     for key, rows in found.items():
         split = SPLIT_NAMES.get(str(key))
         if split:
-            declared = {c: tuple(f.names) for c, f in rows.features.items() if isinstance(f, datasets.ClassLabel)}
+            # A column of lists declares its classes one level below.
+            kinds = {column: getattr(kind, "feature", kind) for column, kind in rows.features.items()}
+            declared = {c: tuple(f.names) for c, f in kinds.items() if isinstance(f, datasets.ClassLabel)}
             tables[split] = [Table(f"{source} {key}", _iterator(rows, declared), (), declared)]
     if not tables:
         raise DataError(
@@ -210,13 +264,12 @@ def _iterator(rows: Any, declared: dict[str, tuple[str, ...]]) -> Any:
 
 def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
     first = tables["train"][0]
-    columns = find_columns(sample_of(first), config.text, config.label, first.name)
-    needed = [name for name in (*columns.text, columns.label) if name]
+    columns = find_columns(sample_of(first), config, first.name)
     splits: dict[str, Split] = {}
     for name, parts in tables.items():
         for part in parts:
             sample = sample_of(part)
-            missing = [column for column in needed if not any(column in row for row in sample)]
+            missing = [column for column in columns.needed if not any(column in row for row in sample)]
             if missing:
                 has = ", ".join(f"'{c}'" for c in sample[0])
                 raise DataError(
@@ -228,25 +281,29 @@ def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
     kind = _label_kind(tables["train"], columns)
     notes = [f"{part.name}: {note}" for part in chain.from_iterable(tables.values()) for note in part.notes]
     declared = first.declared.get(columns.label or "", ())
-    result = Splits(**splits, columns=columns, kind=kind, declared=declared, notes=(*notes, *columns.notes))
+    notes += columns.notes
+    result = Splits(**splits, columns=columns, task=columns.task, kind=kind, declared=declared, notes=tuple(notes))
     return _without_placeholders(result)
 
 
 def _label_kind(parts: list[Table], columns: Columns) -> Kind:
-    sample = chain.from_iterable(sample_of(part) for part in parts)
-    return kind_of(row.get(columns.label or "") for row in sample)
+    if columns.separator or columns.indicators:
+        return "str"
+    values = [row.get(columns.label or "") for part in parts for row in sample_of(part)]
+    return kind_of(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
 
 
 def _without_placeholders(splits: Splits) -> Splits:
-    """Public test files carry -1 where the label is withheld: no label, unless train knows a class of that name."""
-    if "-1" in set(splits.train.labels):
+    """Public test files carry -1 where the label is withheld: no label, unless train has such a one, too."""
+    nothing = -1.0 if splits.task == "score" else "-1"
+    if splits.task == "multi" or nothing in set(splits.train.labels):
         return splits
 
     def cleared(split: Split | None) -> Split | None:
-        if split is None or "-1" not in set(split.labels):
+        if split is None or nothing not in set(split.labels):
             return split
-        labels = pa.array([None if label == "-1" else label for label in split.labels], pa.string())
-        return replace(split, table=split.table.set_column(2, "labels", labels))
+        labels = pa.array([None if label == nothing else label for label in split.labels], LABEL_TYPES[splits.task])
+        return replace(split, table=split.table.set_column(split.table.num_columns - 1, "labels", labels))
 
     return replace(splits, validation=cleared(splits.validation), test=cleared(splits.test))
 
@@ -254,17 +311,64 @@ def _without_placeholders(splits: Splits) -> Splits:
 def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
     ids: list[int] = []
     texts: list[str | None] = []
-    labels: list[str | None] = []
+    second: list[str | None] = []
+    labels: list[Any] = []
     for number, row in enumerate(rows, 1):
-        label = row.get(columns.label) if columns.label else None
-        if isinstance(label, (list, dict)):
-            raise DataError(
-                f"{source} has a list as label in row {number}; expected one label a row. Name another --label."
-            )
         ids.append(number)
         texts.append(text_of(row, columns.text))
-        labels.append(as_name(label))
-    return pa.table([ids, texts, labels], schema=SCHEMA)
+        second.append(text_of(row, (columns.pair,)) if columns.pair else None)
+        labels.append(_label(row, columns, f"row {number} of {source}"))
+    kind = LABEL_TYPES[columns.task]
+    types = [("id", pa.int64()), ("text", pa.string()), ("text_pair", pa.string()), ("labels", kind)]
+    return pa.table([ids, texts, second, labels], schema=pa.schema(types))
+
+
+def _label(row: Row, columns: Columns, place: str) -> Any:
+    """The label of a row as its task has it; None where it has none."""
+    if columns.indicators:
+        names = [name for name in columns.indicators if is_one(row.get(name))]
+        if columns.task == "multi":
+            return names
+        if len(names) > 1:
+            raise DataError(f"{place} has 1 for {', '.join(names)}; expected one of them. Correct it or --task multi.")
+        return names[0] if names else None
+    value = row.get(columns.label) if columns.label else None
+    if columns.task == "multi":
+        return _several(value, columns.separator)
+    if isinstance(value, (list, dict)):
+        raise DataError(f"{place} has a list as label; expected one label a row. Name another --label or --task multi.")
+    name = as_name(value)
+    if columns.task == "single" or name is None:
+        return name
+    try:
+        return float(name) if math.isfinite(float(name)) else None
+    except ValueError:
+        raise DataError(f"{place} has {value!r} as score; expected a number. Correct it or --task single.") from None
+
+
+def _several(value: Any, separator: str | None) -> list[str] | None:
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        name = as_name(value)
+        if name is None:
+            return None
+        value = name.split(separator) if separator else [name]
+    return [name for item in dict.fromkeys(value) if (name := as_name(item))]
+
+
+def texts_of(row: Row, columns: Sequence[str], pair: str | None) -> Text | None:
+    """What is judged of a row: its text, or both texts of a pair; None where it has none, or only blanks."""
+    text = text_of(row, columns)
+    if text is None or not text.strip():
+        return None
+    if pair is None:
+        return text
+    second = text_of(row, (pair,))
+    return None if second is None or not second.strip() else (text, second)
+
+
+def joined(text: Text) -> str:
+    """A text, or both of a pair as one, for what looks at words alone."""
+    return text if isinstance(text, str) else "\n".join(text)
 
 
 def text_of(row: Row, columns: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from classifine.data.check import normalised
 from classifine.data.read import Split, Splits
@@ -56,7 +57,7 @@ def with_validation(splits: Splits, share: float, seed: int) -> tuple[Split, Spl
     if validation is None:
         rows = min(round(share * len(train)), MAX_VALIDATION)
         train, validation = _cut(train, rows, "validation", seed + 1)
-    if len(set(train.labels)) < 2:
+    if len(set(strata(train))) < 2:
         raise DataError(f"Too few rows of {train.source} are left to train on ({len(train)}). Add rows.")
     return train, validation
 
@@ -70,7 +71,7 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
     groups: dict[str, list[int]] = defaultdict(list)
     for i, text in enumerate(source.texts):
         groups[normalised(text)].append(i)
-    labels = source.labels
+    labels = strata(source)
     by_label: dict[str, list[list[int]]] = defaultdict(list)
     for group in groups.values():
         by_label[labels[group[0]]].append(group)
@@ -87,6 +88,18 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
         )
     rest = [i for i in range(len(source)) if i not in chosen]
     return source.take(rest), source.take(sorted(chosen), name)
+
+
+def strata(part: Split) -> list[str]:
+    """What each row (rows,) stands for when a cut is to keep the shares: its label, its rarest one, or a tenth of
+    the scores in their order.
+    """
+    labels, names = part.labels, part.names
+    if any(names):
+        counts = Counter(chain.from_iterable(names))
+        return [min(found, key=lambda name: (counts[name], name)) if found else "" for found in names]
+    ranks = {score: rank for rank, score in enumerate(sorted(set(labels)))}
+    return [str(10 * ranks[score] // len(ranks)) for score in labels]
 
 
 def _draw(

@@ -92,8 +92,13 @@ def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str) -> int:
     count = 0
     for row in chain([first], remaining):
         count += 1
-        writer.writerow(row)
+        writer.writerow({name: in_one(value) for name, value in row.items()})
     return count
+
+
+def in_one(value: Any) -> Any:
+    """A value for a cell: several labels are parted by a bar, as they can be read again."""
+    return "|".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _write_parquet(rows: Iterable[Row], place: Path, numbers: Collection[str]) -> int:
@@ -142,7 +147,7 @@ def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
                 raise OutputError(
                     f"An xlsx sheet holds {MAX_XLSX_ROWS:,} lines, and there are more. Write .csv instead."
                 )
-            sheet.append([_cell(sheet, row.get(name)) for name in header])
+            sheet.append([_cell(sheet, in_one(row.get(name))) for name in header])
     finally:
         sheet.close()
     with place.open("wb") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from classifine.config import Data
-from classifine.data.columns import find_text
+from classifine.data.columns import Columns, find_text
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
 from classifine.data.write import output_form, write_rows
@@ -47,14 +47,18 @@ def predict_file(
     for name in options.data.text:
         if name not in columns:
             raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
-    text = find_text(sample, options.data.text or saved.record["columns"]["text"], source)
-    say(f"judging {' + '.join(text)} of {source} with {saved.folder}")
+    trained = Columns.from_json(saved.record["columns"], saved.labels.task)
+    text = find_text(sample, options.data.text or trained.text, source)
+    pair = options.data.text_pair or trained.pair
+    if (pair is None) != (trained.pair is None) or (pair is not None and pair not in columns):
+        raise DataError(_unpaired(source, trained.pair, pair, columns))
+    say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder}")
     answer = Answer(saved, columns, options.top_k, options.all_scores)
     blank = 0
 
     def answered() -> Iterator[Row]:
         nonlocal blank
-        for row, scores in scored_rows(saved, rows, text, options.precision):
+        for row, scores in scored_rows(saved, rows, text, pair, options.precision):
             blank += scores is None
             if not row.keys() <= known:
                 late = min(row.keys() - known)
@@ -69,6 +73,15 @@ def predict_file(
     count = write_rows(answered(), output, target, numbers=answer.scores)
     say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
     return count
+
+
+def _unpaired(source: str, trained: str | None, pair: str | None, columns: list[str]) -> str:
+    if trained is None:
+        return f"--text-pair is {pair}, and the classifier judges single texts. Drop --text-pair."
+    return (
+        f"{source} has no column '{pair}'; the classifier judges pairs of texts. It has {', '.join(columns)}. "
+        "Name the second text with --text-pair."
+    )
 
 
 def _file(path: Path, options: PredictOptions, say: Say) -> tuple[Iterable[Row], str, list[Row]]:

@@ -17,17 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifine.decide import Decision
 from classifine.errors import ModelError, OutputError
-from classifine.labels import Labels
+from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
 
 RECORD = "classifine.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
 # What prediction reads from the record.
-NEEDED = {"labels": list, "label_kind": str, "max_length": int, "decision": dict, "columns": dict}
+NEEDED = {"task": str, "labels": list, "label_kind": str, "max_length": int, "decision": dict, "columns": dict}
+COLUMNS = ("text", "pair", "label", "indicators", "separator")
 FORMAT = 1  # of the record; a folder written by a newer one is refused, not misread
 # Without the second, transformers asks on standard output whether to run code that a folder brings along.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
+# What transformers calls the tasks: its loss and the activation of its pipeline follow from it.
+PROBLEM_TYPES: dict[Task, str] = {
+    "single": "single_label_classification", "multi": "multi_label_classification", "score": "regression",
+}  # fmt: skip
 # What the families call the dropout on attention weights.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
@@ -41,6 +47,11 @@ class Saved:
     tokenizer: Any
     labels: Labels
     record: dict[str, Any]
+
+    @property
+    def decision(self) -> Decision:
+        """How its logits become answers, as it was fitted."""
+        return Decision.from_json(self.labels.task, self.record["decision"])
 
     @property
     def max_length(self) -> int:
@@ -77,7 +88,7 @@ def load_base(
     with quiet_transformers(), _loading(base.name):
         config = AutoConfig.from_pretrained(
             base.folder, num_labels=len(labels), id2label=labels.id2label, label2id=labels.label2id,
-            problem_type="single_label_classification", **LOCAL,
+            problem_type=PROBLEM_TYPES[labels.task], **LOCAL,
         )  # fmt: skip
         kept = {name: getattr(config, name) for name in ATTENTION_DROPOUT if hasattr(config, name)}
         for name in kept if not attention_dropout else ():
@@ -106,7 +117,7 @@ def load(folder: Path) -> Saved:
     if found["missing_keys"]:
         # transformers would draw them at random and go on.
         raise ModelError(f"{folder} is damaged: its weights lack {min(found['missing_keys'])}. Train it again.")
-    labels = Labels.from_config(network.config.id2label, record["label_kind"])
+    labels = Labels.from_config(network.config.id2label, record["label_kind"], record["task"])
     if list(labels.names) != record["labels"]:
         raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
     return Saved(folder, network.eval().to(fastest_device()), tokenizer, labels, record)
@@ -135,7 +146,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         for key, kind in NEEDED.items():
             if not isinstance(record[key], kind):
                 raise TypeError(f"'{key}' is {record[key]!r}")
-        float(record["decision"]["temperature"]), list(record["columns"]["text"])
+        if record["task"] not in PROBLEM_TYPES:
+            raise ValueError(f"'task' is {record['task']!r}")
+        Decision.from_json(record["task"], record["decision"])
+        if missing := [key for key in COLUMNS if key not in record["columns"]]:
+            raise ValueError(f"its columns lack {', '.join(missing)}")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / RECORD} is damaged: {error}. Train the classifier again.") from None
     if form > FORMAT:
@@ -193,7 +208,10 @@ def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict
         room, tokenizer.model_max_length = tokenizer.model_max_length, record["max_length"]
         tokenizer.save_pretrained(place)
         tokenizer.model_max_length = room
-    write_json(place / RECORD, {"format": FORMAT, "labels": list(labels.names), "label_kind": labels.kind, **record})
+    write_json(
+        place / RECORD,
+        {"format": FORMAT, "task": labels.task, "labels": list(labels.names), "label_kind": labels.kind, **record},
+    )
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))
     if Labels.from_config(config["id2label"]).names != labels.names:
         raise ModelError(f"The labels did not survive saving: {config['id2label']}; expected {labels.names}.")

@@ -11,28 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import metrics
-from classifine.decide import Decision, Floats
-from classifine.labels import Labels
+from classifine.data.read import Text, joined
+from classifine.decide import HALF, Decision, Floats
+from classifine.labels import Labels, Task
 from classifine.metrics import ClassScore
 from classifine.model.folder import json_text
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a simpler method reaches on the same rows."""
+    """What a simpler method reaches on the same rows: the first two headline metrics of the task."""
 
     name: str
-    accuracy: float
-    macro_f1: float
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The metrics of one classifier on one set of rows; each metric is also an attribute, such as `.macro_f1`.
 
-    `confusion` counts (true class, predicted class) in label order.
+    `confusion` counts (true class, predicted class) in label order, where one label is chosen.
     """
 
+    task: Task
     rows: int
     metrics: dict[str, float]
     classes: tuple[ClassScore, ...]
@@ -49,22 +50,26 @@ class Evaluation:
     @property
     def verdict(self) -> str:
         """One plain sentence: whether the network beats the simpler methods."""
-        best = max(self.baselines, key=lambda baseline: baseline.accuracy, default=None)
+        name = metrics.HEADLINE[self.task][0]
+        own, word = self.metrics[name], name.replace("_", " ")
+        best = max(self.baselines, key=lambda baseline: baseline.metrics[name], default=None)
         if best is None:
-            return f"Accuracy {self.accuracy:.3f} on {self.rows} rows."
-        if self.accuracy > best.accuracy:
-            return f"The network beats {best.name}: accuracy {self.accuracy:.3f} against {best.accuracy:.3f}."
+            return f"{word.capitalize()} {own:.3f} on {self.rows} rows."
+        other = best.metrics[name]
+        if own > other:
+            return f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}."
         return (
-            f"The network does not beat {best.name}: accuracy {self.accuracy:.3f} against {best.accuracy:.3f}. "
+            f"The network does not beat {best.name}: {word} {own:.3f} against {other:.3f}. "
             f"Use the simpler method, or give more rows or --epochs."
         )
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation as plain values, as it stands in evaluation.json."""
         return {
+            "task": self.task,
             "rows": self.rows,
             "metrics": self.metrics,
-            "baselines": [{"name": b.name, "accuracy": b.accuracy, "macro_f1": b.macro_f1} for b in self.baselines],
+            "baselines": [{"name": b.name, **b.metrics} for b in self.baselines],
             "verdict": self.verdict,
             "labels": list(self.labels),
             "classes": metrics.as_rows(self.classes),
@@ -73,73 +78,109 @@ class Evaluation:
 
 
 def evaluate(
-    logits: Floats, truth: Sequence[int], labels: Labels, decision: Decision, baselines: Sequence[Baseline] = ()
+    logits: Floats, truth: NDArray[Any], labels: Labels, decision: Decision, baselines: Sequence[Baseline] = ()
 ) -> Evaluation:
-    """The Evaluation of `logits` (rows, labels) against the true class ids `truth` (rows,)."""
-    true = np.asarray(truth, dtype=np.int64)
+    """The Evaluation of `logits` (rows, labels) against `truth`, which `Labels.targets` makes."""
     scores = decision.scores(logits)
     predicted = decision.choose(scores)
-    found = metrics.single_label(true, predicted)
-    found["nll"] = metrics.negative_log_likelihood(true, scores)
-    table = metrics.confusion(true, predicted, len(labels))
+    table = metrics.confusion(truth, predicted, len(labels)).tolist() if labels.task == "single" else []
     return Evaluation(
-        rows=len(true),
-        metrics=found,
-        classes=tuple(metrics.per_class(true, predicted, labels.names)),
-        confusion=tuple(tuple(int(count) for count in row) for row in table),
+        task=labels.task,
+        rows=len(truth),
+        metrics=metrics.judge(truth, scores, decision),
+        classes=tuple(metrics.per_class(truth, predicted, labels.names)) if labels.task != "score" else (),
+        confusion=tuple(map(tuple, table)),
         baselines=tuple(baselines),
         labels=labels.names,
     )
 
 
 def baselines(
-    train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str], truth: Sequence[int]
+    train_texts: Sequence[Text], train_truth: NDArray[Any], texts: Sequence[Text], truth: NDArray[Any], task: Task
 ) -> tuple[Baseline, Baseline]:
-    """The majority guess, and TF-IDF with logistic regression, fitted on train and judged on the given rows."""
-    true = np.asarray(truth)
-    majority = np.full(len(true), np.bincount(train_labels).argmax())
-    return _baseline("the majority guess", true, majority), _baseline(
-        "TF-IDF with logistic regression", true, _tfidf(train_texts, train_labels, texts)
-    )
+    """The best constant guess, and TF-IDF with a linear model, fitted on train and judged on the given rows."""
+    guess = _constant(train_truth, len(texts), task)
+    words = _tfidf(list(map(joined, train_texts)), train_truth, list(map(joined, texts)), task)
+    name = {"single": "the majority guess", "multi": "the same labels for all", "score": "the mean"}[task]
+    model = "ridge regression" if task == "score" else "logistic regression"
+    return _baseline(name, truth, guess, task), _baseline(f"TF-IDF with {model}", truth, words, task)
 
 
-def _tfidf(train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str]) -> NDArray[np.int64]:
+def _constant(truth: NDArray[Any], rows: int, task: Task) -> NDArray[Any]:
+    if task == "single":
+        return np.full(rows, np.bincount(truth).argmax())
+    if task == "score":
+        return np.full(rows, truth.mean())
+    # Of the most frequent labels as many as give the best F1 when all rows get them.
+    shares = np.sort(truth.mean(axis=0))[::-1]
+    f1 = 2 * np.cumsum(shares) / (np.arange(1, len(shares) + 1) + shares.sum())
+    return np.tile(truth.mean(axis=0) >= shares[f1.argmax()], (rows, 1))
+
+
+def _tfidf(train_texts: Sequence[str], truth: NDArray[Any], texts: Sequence[str], task: Task) -> NDArray[Any]:
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
 
     # Words of any script and their pairs; the usual settings of such a baseline, none of them tuned to a set.
     words = TfidfVectorizer(
         sublinear_tf=True, ngram_range=(1, 2), min_df=2 if len(train_texts) > 2000 else 1, max_features=200_000
     )
-    model = make_pipeline(words, LogisticRegression(C=10, max_iter=100, tol=1e-3))
+    linear = Ridge() if task == "score" else LogisticRegression(C=10, max_iter=100, tol=1e-3)
+    model = make_pipeline(words, OneVsRestClassifier(linear) if task == "multi" else linear)
+    result = _constant(truth, len(texts), task)
     try:
-        model.fit(train_texts, train_labels)
+        if task != "multi":
+            return np.asarray(model.fit(train_texts, truth).predict(texts))
+        # A label that all rows of train have, or none, stays as it is; the library warns of it.
+        varied = truth.min(axis=0) < truth.max(axis=0)
+        found = model.fit(train_texts, truth[:, varied].astype(int)).predict(texts)
+        result[:, varied] = found.reshape(len(texts), -1)
     except ValueError:
-        # Texts without a single word, such as emoji alone: all that is left is the majority.
-        return np.full(len(texts), np.bincount(train_labels).argmax(), dtype=np.int64)
-    return np.asarray(model.predict(texts), dtype=np.int64)
+        # Texts without a single word, such as emoji alone: all that is left is the constant guess.
+        pass
+    return result
 
 
-def _baseline(name: str, truth: NDArray[Any], predicted: NDArray[Any]) -> Baseline:
-    found = metrics.single_label(truth, predicted)
-    return Baseline(name, found["accuracy"], found["macro_f1"])
+def _baseline(name: str, truth: NDArray[Any], predicted: NDArray[Any], task: Task) -> Baseline:
+    of_task: dict[Task, Any] = {
+        "single": metrics.single_label, "multi": metrics.multi_label, "score": metrics.regression,
+    }  # fmt: skip
+    found = of_task[task](truth, predicted)
+    return Baseline(name, {key: found[key] for key in metrics.HEADLINE[task][:2]})
 
 
 def prediction_lines(
-    ids: Sequence[int], texts: Sequence[str], truth: Sequence[int], scores: Floats, labels: Labels, decision: Decision
+    ids: Sequence[int], texts: Sequence[Text], truth: NDArray[Any], scores: Floats, labels: Labels, decision: Decision
 ) -> Iterator[str]:
-    """One JSON line a row, worst first: the row whose true label got the lowest score opens the list."""
+    """One JSON line a row, worst first: the row whose truth got the lowest score, or is furthest off, opens the list."""
     predicted = decision.choose(scores)
-    own = scores[np.arange(len(truth)), np.asarray(truth)]
-    for i in np.argsort(own, kind="stable"):
-        yield json_text(
-            {
-                "id": ids[i],
-                "text": texts[i],
-                "truth": labels.names[truth[i]],
-                "prediction": labels.names[predicted[i]],
-                "correct": bool(truth[i] == predicted[i]),
-                "scores": {name: round(float(score), 6) for name, score in zip(labels.names, scores[i], strict=True)},
-            }
+    for i in np.argsort(_worth(truth, scores, labels.task), kind="stable"):
+        text = (
+            {"text": texts[i]} if isinstance(texts[i], str) else dict(zip(("text", "text_pair"), texts[i], strict=True))
         )
+        answer, true = _in_words(predicted[i], labels), _in_words(truth[i], labels)
+        line = {"id": ids[i], **text, "truth": true, "prediction": answer}
+        if labels.task != "score":
+            line["correct"] = answer == true
+            line["scores"] = {name: round(float(s), 6) for name, s in zip(labels.names, scores[i], strict=True)}
+        yield json_text(line)
+
+
+def _worth(truth: NDArray[Any], scores: Floats, task: Task) -> NDArray[Any]:
+    """What the answer to each row (rows,) was worth: the score of the truth (of several labels the least), or -|error|."""
+    if task == "single":
+        return np.asarray(scores[np.arange(len(truth)), truth])
+    if task == "score":
+        return np.asarray(-np.abs(scores[:, 0] - truth))
+    return np.asarray(np.where(truth > HALF, scores, 1 - scores).min(axis=1))
+
+
+def _in_words(value: Any, labels: Labels) -> Any:
+    """An answer or a truth as people read it: a name, a list of names, or a number."""
+    if labels.task == "single":
+        return labels.names[int(value)]
+    if labels.task == "score":
+        return round(float(value), 6)
+    return [name for name, holds in zip(labels.names, value, strict=True) if holds]

@@ -20,13 +20,14 @@ from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id
 from classifine.data.read import Split
 from classifine.decide import Decision
+from classifine.infer.forward import logits
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved, load_base, quiet_transformers
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import Say
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
-from classifine.train.trainer import Training, train
+from classifine.train.trainer import Training, input_columns, targets_of, train
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,18 @@ def fit(
     max_length = base.max_length(config.model.max_length)
     with seeded(config.train.seed):
         network, tokenizer = load_base(base, labels, *attention_on(hardware))
-        recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length)
+        recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length, labels.task)
         say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
         for i, line in enumerate(recipe.lines()):
             say(f"{'recipe' if i == 0 else '':7} {line}")
         rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
             training = train(network, rows, validation, pad_id(tokenizer), recipe, folder, say)
-    record = _record(config, columns, base, recipe, training, Decision())
+        decision = Decision(labels.task)
+        if labels.task == "multi":
+            found = logits(network, input_columns(validation), pad_id(tokenizer))
+            decision = decision.fit(found, targets_of(validation))
+    record = _record(config, columns, base, recipe, training, decision)
     return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
 
 
@@ -68,13 +73,12 @@ def _record(
     """What stays of the run beside the weights: how it was done, in how much time, with which versions."""
     packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
     return {
-        "task": "single_label",
         "config": config.model_dump(mode="json"),
         "recipe": recipe.as_json(),
-        "columns": {"text": list(columns.text), "label": columns.label},
+        "columns": columns.as_json(),
         "max_length": recipe.max_length,
         "base_origin": base.origin,
-        "decision": {"temperature": decision.temperature},
+        "decision": decision.as_json(),
         "best_epoch": training.best_epoch,
         "epochs_run": len(training.history),
         "alarms": list(training.alarms),

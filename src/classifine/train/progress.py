@@ -6,21 +6,27 @@ about how training works.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 Say = Callable[[str], None]
+LOWER_IS_BETTER = ("loss", "mse", "mae")
 
 
 class History(TrainerCallback):
-    """One dictionary an epoch in `epochs`: mean training loss, every validation metric, seconds since the start."""
+    """One dictionary an epoch in `epochs`: mean training loss, every validation metric, seconds since the start.
 
-    def __init__(self, say: Say) -> None:
+    `shown` are the metrics that are said aloud beside the losses.
+    """
+
+    def __init__(self, shown: Sequence[str], say: Say) -> None:
+        self._shown = shown
         self.epochs: list[dict[str, Any]] = []
         self.losses: list[float] = []
         self._say = say
@@ -38,19 +44,19 @@ class History(TrainerCallback):
             {"epoch": round(state.epoch), "train_loss": loss, "validation": validation, "seconds": seconds}
         )
         self.losses = []
-        shown = ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
+        shown = ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", *self._shown))
         self._say(f"epoch {round(state.epoch)}: training loss {loss:.4f}; validation {shown}")
 
 
 class Alarm(TrainerCallback):
     """Says aloud when a network learns nothing: a loss no better than the constant guess, or one answer to all.
 
-    The constant guess answers each class by its share of the training rows; its loss is the entropy of those shares.
+    The constant guess answers each class by its share of the training rows, a number by their mean; its loss is the
+    entropy of those shares (of several labels: their mean), or the variance.
     """
 
-    def __init__(self, labels: Sequence[int], history: History, say: Say) -> None:
-        shares = [count / len(labels) for count in Counter(labels).values()]
-        self.constant_guess = -sum(share * math.log(share) for share in shares)
+    def __init__(self, targets: NDArray[Any], history: History, say: Say) -> None:
+        self.constant_guess = constant_guess(targets)
         self.said: list[str] = []
         self._history = history
         self._say = say
@@ -76,6 +82,17 @@ class Alarm(TrainerCallback):
         self._say(f"ALARM {sentence}")
 
 
+def constant_guess(targets: NDArray[Any]) -> float:
+    """The loss of the best answer that is the same for all rows, for targets as `Labels.targets` makes them."""
+    if targets.ndim == 1 and targets.dtype.kind == "f":
+        return float(targets.var())
+    shares = targets.mean(axis=0) if targets.ndim == 2 else np.bincount(targets) / len(targets)
+    if targets.ndim == 2:
+        shares = np.stack([shares, 1 - shares])
+    logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
+    return float(-(shares * logs).sum(axis=0).mean())
+
+
 class Best(TrainerCallback):
     """Keeps the weights of the best epoch by `metric` in the main memory, and stops after `patience` epochs without a better one.
 
@@ -94,7 +111,7 @@ class Best(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: Any, **kwargs: Any
     ) -> None:
-        value = metrics[f"eval_{self._metric}"] * (-1 if self._metric == "loss" else 1)
+        value = metrics[f"eval_{self._metric}"] * (-1 if self._metric in LOWER_IS_BETTER else 1)
         # The first epoch is the best so far even where its loss is no number.
         if value > self._value or not self._weights:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifine.config import Train
 from classifine.errors import ConfigError
+from classifine.labels import Task
 from classifine.model.folder import fastest_device
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ LARGE_PARAMETERS = 200_000_000
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
 ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
+
+
+# What can choose the best epoch, by task; the first does where nothing else is asked.
+METRICS: dict[Task, tuple[str, ...]] = {
+    "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
+    "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "loss"),
+    "score": ("pearson", "spearman", "mse", "mae", "loss"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Hardware:
 class Recipe:
     """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens."""
 
+    task: Task
     device: str
     devices: int
     precision: str
@@ -101,11 +111,18 @@ def _has_bf16() -> bool:
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
 
 
-def choose(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int) -> Recipe:
+def choose(
+    config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, task: Task = "single"
+) -> Recipe:
     """The recipe for `rows` training rows and a network of `parameters` weights.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
+    metric = config.metric or METRICS[task][0]
+    if metric not in METRICS[task]:
+        raise ConfigError(
+            f"--metric is {metric}, which this task ({task}) does not have. Choose one of {', '.join(METRICS[task])}."
+        )
     if config.precision == "bf16" and not hardware.bf16 and hardware.device == "cuda":
         raise ConfigError(f"--precision is bf16, which {hardware.name} does not have. Use --precision float32.")
     precision = "bf16" if config.precision == "auto" and hardware.bf16 else config.precision
@@ -113,6 +130,7 @@ def choose(config: Train, hardware: Hardware, rows: int, parameters: int, max_le
     steps = epochs * math.ceil(rows / config.batch_size)
     attention, attention_dropout = attention_on(hardware)
     return Recipe(
+        task=task,
         device=hardware.device,
         devices=hardware.devices,
         precision="float32" if precision == "auto" else precision,
@@ -126,7 +144,7 @@ def choose(config: Train, hardware: Hardware, rows: int, parameters: int, max_le
         weight_decay=config.weight_decay,
         warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
         schedule=config.schedule,
-        metric=config.metric,
+        metric=metric,
         patience=config.patience,
         max_length=max_length,
         seed=config.seed,

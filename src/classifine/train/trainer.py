@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
@@ -20,6 +21,7 @@ from classifine.data.encode import pad
 from classifine.decide import Decision
 from classifine.errors import TrainingError
 from classifine.infer.forward import logits
+from classifine.labels import Task
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Meter, Say
@@ -118,8 +120,8 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
     """
-    history = History(say)
-    alarm = Alarm(rows["labels"][:], history, say)
+    history = History(metrics.HEADLINE[recipe.task][:2], say)
+    alarm = Alarm(targets_of(rows), history, say)
     meter = Meter(recipe.batch_size, say)
     best = Best(recipe.metric, recipe.patience)
     trainer = JudgedTrainer(
@@ -129,7 +131,7 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         eval_dataset=validation,
         data_collator=_collator(pad_id),
         callbacks=[history, alarm, meter, best],
-        validate=validator(validation, pad_id, recipe.precision),
+        validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
     )
     on_cpu = recipe.device == "cpu"
@@ -157,21 +159,29 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
     return Training(tuple(history.epochs), best.epoch, tuple(alarm.said), round(seconds, 1), round(rate, 1))
 
 
-def validator(encoded: Any, pad_id: int, precision: str) -> Validate:
-    """A function that judges a network on `encoded`: its metrics, loss and number of classes answered."""
+def validator(encoded: Any, pad_id: int, task: Task, precision: str) -> Validate:
+    """A function that judges a network on `encoded`: its metrics, loss and number of different answers.
+
+    With several labels the thresholds are fitted anew each time, as they will be in the end.
+    """
     columns = input_columns(encoded)
-    truth = np.array(encoded["labels"][:])
+    truth = targets_of(encoded)
 
     def validate(network: Any) -> dict[str, float]:
-        decision = Decision()
-        scores = decision.scores(logits(network, columns, pad_id, precision))
-        predicted = decision.choose(scores)
-        result = metrics.single_label(truth, predicted)
-        result["loss"] = metrics.negative_log_likelihood(truth, scores)
-        result["predicted_classes"] = len(set(predicted.tolist()))
+        found = logits(network, columns, pad_id, precision)
+        decision = Decision(task).fit(found, truth)
+        scores = decision.scores(found)
+        result = metrics.judge(truth, scores, decision)
+        result["loss"] = result[metrics.LOSS[task]]
+        result["predicted_classes"] = len(np.unique(decision.choose(scores), axis=0))
         return result
 
     return validate
+
+
+def targets_of(encoded: Any) -> NDArray[Any]:
+    """The targets of an encoded dataset: of a class, of several labels, or a number."""
+    return np.array(encoded["labels"][:])
 
 
 def input_columns(encoded: Any) -> dict[str, list[list[int]]]:
