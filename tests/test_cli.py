@@ -124,6 +124,28 @@ def test_train_says_what_it_found_and_answers_in_json(call, tickets, quick):
     assert "6 epochs of 12 steps" in err
 
 
+def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tickets, quick, tmp_path):
+    code, out, err = call("train", tickets, *quick, "--dry-run", "--max-train-rows", "48")
+    assert code == 0
+    assert "train: 48 of 96 rows drawn (--max-train-rows)" in err
+    assert out.startswith(
+        "rows: 48 train, 12 validation, 12 test\nsteps: 36 in 6 epochs of batches of 8\nestimate: about"
+    )
+    code, out, _ = call("train", tickets, *quick, "--dry-run", "--json")
+    plan = json.loads(out)
+    assert (plan["task"], plan["rows"]["train"], plan["recipe"]["steps"]) == ("single", 96, 72)
+    assert plan["seconds"] >= 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_finds_the_mistakes_of_a_run(call, tickets, quick, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "x").touch()
+    code, out, err = call("train", tickets, *quick, "--dry-run", "-o", "model", "--overwrite")
+    assert (code, out) == (1, "")
+    assert "not a saved classifier, so it is not replaced" in err
+
+
 def test_settings_from_toml_set_and_flags(call, tickets, base, tmp_path):
     (tmp_path / "run.toml").write_text(
         f'[data]\nsource = "{tickets}"\n[model]\nbase = "{base}"\nmax_length = 16\n'

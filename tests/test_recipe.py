@@ -86,7 +86,7 @@ def test_this_machine():
     assert found.cores >= 1
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 def test_the_installed_transformers_takes_every_argument(tmp_path, schedule):
     found = recipe(rows=100, epochs=2, batch_size=10, schedule=schedule, seed=5)
     arguments = training_arguments(found, str(tmp_path))
@@ -94,7 +94,7 @@ def test_the_installed_transformers_takes_every_argument(tmp_path, schedule):
     assert arguments.num_train_epochs == 2
     assert arguments.per_device_train_batch_size == 10
     assert arguments.warmup_steps == found.warmup_steps
-    assert arguments.lr_scheduler_type == schedule
+    assert arguments.lr_scheduler_type == (schedule if schedule != "constant" else "constant_with_warmup")
     assert arguments.save_strategy == "no"
     assert arguments.seed == 5
     assert arguments.report_to == []

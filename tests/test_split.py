@@ -6,7 +6,7 @@ import pytest
 
 from classifine.data.check import normalised
 from classifine.data.read import Splits, from_lists
-from classifine.data.split import MAX_VALIDATION, split, with_validation
+from classifine.data.split import MAX_VALIDATION, limited, sampled, split, strata, with_validation
 from classifine.errors import DataError
 
 
@@ -106,3 +106,49 @@ def test_nothing_left_to_train_on():
     test = part({"a": 5, "b": 5}, "test")
     with pytest.raises(DataError, match=r"Too few rows of the train texts are left to train on \(6\)\. Add rows"):
         cut(part({"a": 6}), test, test)
+
+
+@pytest.mark.parametrize("rows", [2, 10, 33, 99])
+def test_a_sample_has_exactly_so_many_rows_and_keeps_the_shares(rows):
+    whole = part({"a": 60, "b": 30, "c": 10})
+    small = sampled(whole, rows, 1)
+    assert len(small) == rows
+    assert small.ids == sorted(small.ids)
+    counts = Counter(small.labels)
+    assert len(counts) == min(rows, 3)
+    assert all(abs(counts[label] - rows * share) <= 1.5 for label, share in (("a", 0.6), ("b", 0.3), ("c", 0.1)))
+
+
+def test_the_seed_decides_on_the_sample():
+    whole = part({"a": 60, "b": 30})
+    assert sampled(whole, 20, 1).ids == sampled(whole, 20, 1).ids != sampled(whole, 20, 2).ids
+
+
+def test_only_what_is_too_large_is_limited():
+    three = cut(part({"a": 500, "b": 500}))
+    small = limited(three, 100, 90, 0)
+    assert [len(one) for one in small.all] == [100, 90, 90]
+    assert small.notes[-3:] == (
+        "train: 100 of 800 rows drawn (--max-train-rows)", "validation: 90 of 100 rows drawn (--max-eval-rows)",
+        "test: 90 of 100 rows drawn (--max-eval-rows)",
+    )  # fmt: skip
+    assert limited(three, None, 100, 0) == three
+
+
+def test_rows_of_several_labels_stand_for_their_rarest_one():
+    several = from_lists(["u", "v", "w", "x"], [["a"], ["a", "b"], ["a"], []], task="multi")
+    assert strata(several) == ["a", "b", "a", ""]
+
+
+def test_numbers_are_cut_by_tenths_of_their_order():
+    scores = from_lists([f"text {i}" for i in range(100)], [i**2 / 10 for i in range(100)], task="score")
+    assert Counter(strata(scores)) == {str(i): 10 for i in range(10)}
+    three = cut(scores)
+    assert len(three.test) == 10
+    assert all(10 * i <= number < 10 * (i + 1) for i, number in enumerate(row - 1 for row in three.test.ids))
+
+
+def test_several_labels_are_cut_and_none_is_lost_from_train():
+    labels = [["a"], ["a", "b"], ["b"], ["a", "c"]] * 25
+    three = cut(from_lists([f"text {i}" for i in range(100)], labels, task="multi"))
+    assert all({name for found in one.names for name in found} == {"a", "b", "c"} for one in three.all)

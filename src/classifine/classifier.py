@@ -17,7 +17,7 @@ from classifine.config import Config, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of
-from classifine.data.split import with_validation
+from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import kind_of
 from classifine.model.base import find_base
@@ -165,9 +165,11 @@ class TextClassifier:
         from classifine.train.fit import fit
 
         config = self._config
+        limit = self._config.data.max_train_rows
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
+        train = sampled(train, limit, config.train.seed) if limit and limit < len(train) else train
         fitted = fit(train, validation, found.columns, labels, find_base(config.model.base), config, self._say)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)

@@ -121,6 +121,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
     ] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Find everything out and print the plan with its time; train nothing.")
+    ] = False,
     set: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
     ] = None,
@@ -131,6 +134,13 @@ def train(
     config = configure(data, settings or {}, set or [])
     from classifine import run
 
+    if dry:
+        plan = run.dry_run(config, output, overwrite, say)
+        if as_json:
+            _print_json(plan.as_json())
+        else:
+            sys.stdout.write("".join(line + "\n" for line in plan.lines()))
+        return
     result = run.train(config, output, overwrite, say)
     if as_json:
         _print_json({"folder": str(result.folder), **result.evaluation.as_json()})

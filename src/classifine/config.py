@@ -58,6 +58,10 @@ class Data(Section):
     sheet: str | None = Field(None, description="Sheet of an xlsx file; the first by itself.")
     validation_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for validation.")
     test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test.")
+    max_train_rows: int | None = Field(
+        None, ge=2, description="Train on so many rows, drawn by seed with the classes in their shares."
+    )
+    max_eval_rows: int | None = Field(None, ge=2, description="Judge on so many rows of validation and of test.")
     drop_duplicates: bool = Field(False, description="Keep one row of each text in train.")
     drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
     drop_unseen: bool = Field(False, description="Leave out evaluation rows whose label train lacks.")
@@ -91,7 +95,7 @@ class Train(Section):
     head_rate: float = Field(10.0, gt=0, le=1000, description="Learning rate of the new head, as a multiple.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
-    schedule: Literal["linear", "cosine"] = Field("linear", description="Learning rate after the warm-up.")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Learning rate after the warm-up.")
     metric: Literal[
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
         "pearson", "spearman", "mse", "mae", "loss",

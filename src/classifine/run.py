@@ -9,22 +9,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from classifine.config import Config, Data
 from classifine.data.check import DataReport, check_splits, clean, has_words
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
-from classifine.data.split import ThreeSplits, split
+from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
+from classifine.labels import Labels
 from classifine.model.base import Base, find_base, token_counter
 from classifine.model.folder import Saved, check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
+
+if TYPE_CHECKING:
+    from classifine.train.plan import Plan
 
 Say = Callable[[str], None]
 
@@ -46,6 +50,44 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
 
     folder = output or _free_folder(Path("runs") / _name_of(str(config.data.source)))
     check_output(folder, overwrite)
+    data = _prepare(config, say)
+    three = data.three
+    with workplace(folder) as place:
+        fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say)
+        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, three)}
+        evaluation = _judge(place, classifier, three, say)
+        save(place, classifier.network, classifier.tokenizer, data.labels, record)
+        write_json(place / "data_report.json", data.report.as_json())
+        write_json(place / "evaluation.json", evaluation.as_json())
+        _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
+        named = {**record, "task": data.labels.task, "labels": data.labels.names}
+        (place / "README.md").write_text(card(named, evaluation.as_json()), encoding="utf-8")
+    say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
+    return Run(folder, evaluation)
+
+
+def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say) -> "Plan":
+    """What `train` would do, in how much time and memory; trains and writes nothing. It raises what `train` would."""
+    from classifine.train.plan import plan
+
+    if output is not None:
+        check_output(output, overwrite)
+    data = _prepare(config, say)
+    return plan(data.three, data.labels, data.base, config, say)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that is known before a network is loaded."""
+
+    columns: Columns
+    report: DataReport
+    base: Base
+    three: ThreeSplits
+    labels: Labels
+
+
+def _prepare(config: Config, say: Say) -> _Prepared:
     found = read_splits(config.data)
     base = find_base(config.model.base)
     report = _check(found, config, base)
@@ -53,23 +95,13 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
     for line in report_lines(replace(report, faults=report.warnings) if report.errors else report):
         say(f"data    {line}")
     report.raise_errors()
-    three = split(clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed)
+    wanted, seed = config.data, config.train.seed
+    three = split(clean(found, report.faults), wanted.validation_share, wanted.test_share, seed)
+    labels = replace(found, train=three.train).label_set
+    three = limited(three, wanted.max_train_rows, wanted.max_eval_rows, seed)
     for note in three.notes:
         say(f"split   {note}")
-    labels = replace(found, train=three.train).label_set
-    with workplace(folder) as place:
-        fitted = fit(three.train, three.validation, found.columns, labels, base, config, say)
-        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, three)}
-        evaluation = _judge(place, classifier, three, say)
-        save(place, classifier.network, classifier.tokenizer, labels, record)
-        write_json(place / "data_report.json", report.as_json())
-        write_json(place / "evaluation.json", evaluation.as_json())
-        _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
-        (place / "README.md").write_text(
-            card({**record, "task": labels.task, "labels": labels.names}, evaluation.as_json()), encoding="utf-8"
-        )
-    say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
-    return Run(folder, evaluation)
+    return _Prepared(found.columns, report, base, three, labels)
 
 
 def check(config: Config) -> DataReport:

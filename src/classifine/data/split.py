@@ -51,6 +51,34 @@ def split(splits: Splits, validation_share: float, test_share: float, seed: int)
     return ThreeSplits(train, validation, test, tuple(notes))
 
 
+def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, seed: int) -> ThreeSplits:
+    """The splits with so many rows at most, drawn by seed; None keeps all."""
+    parts, notes = [], list(three.notes)
+    for part, rows in zip(three.all, (train_rows, eval_rows, eval_rows), strict=True):
+        small = part if rows is None or rows >= len(part) else sampled(part, rows, seed)
+        if small is not part:
+            flag = "--max-train-rows" if part is three.train else "--max-eval-rows"
+            notes.append(f"{part.name}: {len(small)} of {len(part)} rows drawn ({flag})")
+        parts.append(small)
+    train, validation, test = parts
+    return ThreeSplits(train, validation, test, tuple(notes))
+
+
+def sampled(part: Split, rows: int, seed: int) -> Split:
+    """Exactly `rows` rows in their order, each class with its share, as far as there is room one row at the least."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, stratum in enumerate(strata(part)):
+        groups[stratum].append(i)
+    draw = random.Random(seed)
+    for group in groups.values():
+        draw.shuffle(group)
+    # The rows of each class spread evenly over 0 to 1; the first of each comes before all others.
+    order = sorted(
+        (rank > 0, (rank + 0.5) / len(group), i) for group in groups.values() for rank, i in enumerate(group)
+    )
+    return part.take(sorted(i for _, _, i in order[:rows]))
+
+
 def with_validation(splits: Splits, share: float, seed: int) -> tuple[Split, Split]:
     """(train, validation): the validation rows that were given, else a share of train set aside."""
     train, validation = splits.train, splits.validation

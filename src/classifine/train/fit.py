@@ -48,15 +48,10 @@ def fit(
     say: Say,
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here."""
-    hardware = look_at_hardware()
-    max_length = base.max_length(config.model.max_length)
     with seeded(config.train.seed):
-        network, tokenizer = load_base(base, labels, *attention_on(hardware))
-        recipe = choose(config.train, hardware, len(train_split), network.num_parameters(), max_length, labels.task)
-        say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
-        for i, line in enumerate(recipe.lines()):
-            say(f"{'recipe' if i == 0 else '':7} {line}")
-        rows, validation = (encode(part, tokenizer, labels, max_length) for part in (train_split, validation_split))
+        network, tokenizer, recipe = ready(len(train_split), labels, base, config, say)
+        parts = (train_split, validation_split)
+        rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
             training = train(network, rows, validation, pad_id(tokenizer), recipe, folder, say)
         decision = Decision(labels.task)
@@ -65,6 +60,18 @@ def fit(
             decision = decision.fit(found, targets_of(validation))
     record = _record(config, columns, base, recipe, training, decision)
     return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
+
+
+def ready(rows: int, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
+    """(network, tokenizer, recipe) for so many training rows, said aloud; the head comes from torch's generator."""
+    hardware = look_at_hardware()
+    max_length = base.max_length(config.model.max_length)
+    network, tokenizer = load_base(base, labels, *attention_on(hardware))
+    recipe = choose(config.train, hardware, rows, network.num_parameters(), max_length, labels.task)
+    say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
+    for i, line in enumerate(recipe.lines()):
+        say(f"{'recipe' if i == 0 else '':7} {line}")
+    return network, tokenizer, recipe
 
 
 def _record(

@@ -181,7 +181,7 @@ def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
         "learning_rate": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,
         "warmup_steps": recipe.warmup_steps,
-        "lr_scheduler_type": recipe.schedule,
+        "lr_scheduler_type": "constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule,
         "optim": "adamw_torch_fused",
         "bf16": recipe.precision == "bf16",
         "use_cpu": recipe.device == "cpu",

@@ -105,6 +105,16 @@ def narrow_stream(network: Any) -> Iterator[None]:
         handle.remove()
 
 
+@contextlib.contextmanager
+def quicker(network: Any, recipe: Recipe) -> Iterator[None]:
+    """The network as it trains faster on the recipe's device, while the context is open."""
+    with contextlib.ExitStack() as opened:
+        if recipe.device == "cpu":
+            opened.enter_context(fast_dropout(network))
+            opened.enter_context(narrow_stream(network))
+        yield
+
+
 def _in_head(network: Any, name: str) -> bool:
     """Whether a weight belongs to what stands between the encoder's last layer and the logits.
 
@@ -129,7 +139,7 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         args=training_arguments(recipe, folder),
         train_dataset=rows,
         eval_dataset=validation,
-        data_collator=_collator(pad_id),
+        data_collator=collator(pad_id),
         callbacks=[history, alarm, meter, best],
         validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
@@ -139,10 +149,7 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         trainer.add_callback(Tidy())
     start = time.monotonic()
     try:
-        with contextlib.ExitStack() as faster:
-            if on_cpu:
-                faster.enter_context(fast_dropout(network))
-                faster.enter_context(narrow_stream(network))
+        with quicker(network, recipe):
             trainer.train()
         best.restore(network)
     finally:
@@ -189,7 +196,9 @@ def input_columns(encoded: Any) -> dict[str, list[list[int]]]:
     return {name: encoded[name][:] for name in INPUTS if name in encoded.column_names}
 
 
-def _collator(pad_id: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:
+def collator(pad_id: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:
+    """A function that pads encoded rows to the longest of them."""
+
     def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         columns = {name: [row[name] for row in rows] for name in INPUTS if name in rows[0]}
         batch = {name: torch.from_numpy(array) for name, array in pad(columns, pad_id).items()}

@@ -1,0 +1,95 @@
+"""What a training run would take: rows, steps, and time and memory by a few steps made for measure.
+
+The steps are real ones, forward, backward and optimiser, at a rate of nothing on a network that is thrown away.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from classifine.config import Config
+from classifine.data.encode import encode, pad_id
+from classifine.data.split import ThreeSplits
+from classifine.labels import Labels
+from classifine.model.base import Base
+from classifine.train.fit import ready, seeded
+from classifine.train.memory import keep_freed_memory, peak_memory_mib
+from classifine.train.progress import Say
+from classifine.train.recipe import Recipe
+from classifine.train.trainer import collator, quicker
+
+# A forward pass takes a third of a step; validation runs one over its rows after each epoch, test one in the end.
+FORWARD = 1 / 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that was not made: `rows` of each split, `seconds` and `memory_mib` as estimated."""
+
+    recipe: Recipe
+    labels: Labels
+    rows: dict[str, int]
+    seconds: float
+    memory_mib: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {
+            "task": self.labels.task, "labels": list(self.labels.names), "rows": self.rows,
+            "recipe": self.recipe.as_json(), "seconds": round(self.seconds), "memory_mib": self.memory_mib,
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        rows = ", ".join(f"{count} {name}" for name, count in self.rows.items())
+        minutes = f"{self.seconds / 60:.0f} minutes" if self.seconds > 120 else f"{self.seconds:.0f} seconds"
+        memory = f", {self.memory_mib / 1024:.1f} GiB of memory" if self.memory_mib else ""
+        return [
+            f"rows: {rows}",
+            f"steps: {self.recipe.steps} in {self.recipe.epochs} epochs of batches of {self.recipe.batch_size}",
+            f"estimate: about {minutes} on the {self.recipe.device}{memory}",
+            "nothing was trained or written (--dry-run)",
+        ]
+
+
+def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Say) -> Plan:
+    """The plan for these rows; loads the base and makes three steps to measure."""
+    with seeded(config.train.seed):
+        network, tokenizer, recipe = ready(len(three.train), labels, base, config, say)
+        rows = encode(three.train, tokenizer, labels, recipe.max_length)
+        step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
+    judged = recipe.epochs * len(three.validation) + len(three.test)
+    seconds = step * (recipe.steps + FORWARD * judged / recipe.batch_size)
+    count = {part.name: len(part) for part in three.all}
+    on_gpu = recipe.device == "cuda"
+    memory = round(torch.cuda.max_memory_allocated() / (1 << 20)) if on_gpu else peak_memory_mib()
+    return Plan(recipe, labels, count, seconds, memory)
+
+
+def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
+    """The time of a step on a batch of middling length, after one on the longest, which takes the most memory."""
+    lengths = rows["length"][:]
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    mean = sum(lengths) / len(lengths)
+    middle = min(range(len(order)), key=lambda place: abs(lengths[order[place]] - mean))
+    start = max(0, min(middle - recipe.batch_size // 2, len(order) - recipe.batch_size))
+    longest, typical = order[-recipe.batch_size :], order[start : start + recipe.batch_size]
+    if recipe.device == "cpu":
+        keep_freed_memory()
+    network = network.to(recipe.device).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=0.0)
+    collate, took = collator(pad), 0.0
+    with quicker(network, recipe):
+        for chosen in (longest, typical, typical):
+            batch = {name: values.to(recipe.device) for name, values in collate([rows[i] for i in chosen]).items()}
+            begin = time.monotonic()
+            with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                loss = network(**batch).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.item()  # waits for a GPU
+            took = time.monotonic() - begin
+    return took
