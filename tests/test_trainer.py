@@ -8,7 +8,7 @@ from datasets import Dataset
 from torch import nn
 
 from classifine.config import Train
-from classifine.errors import TrainingError
+from classifine.errors import ConfigError, TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.folder import load_base, quiet_transformers
@@ -264,3 +264,22 @@ def test_a_network_without_embeddings_in_sight_is_left_alone(base):
     del network.base_model.embeddings
     with narrow_stream(network):
         pass
+
+
+@pytest.mark.parametrize("optimizer", ["sam", "asam"])
+def test_sharpness_aware_training_learns(base, halves, tmp_path, optimizer):
+    said = []
+    _, training = fit(base, *halves, tmp_path, said, optimizer=optimizer, ascent_share=0.5)
+    assert training.history[training.best_epoch - 1]["validation"]["accuracy"] > 0.6
+
+
+def test_the_recipe_tells_of_sharpness():
+    recipe = choose(Train(optimizer="asam", ascent_share=0.25), CPU, 100, 10_000, 32)
+    assert (recipe.rho, recipe.sharpness.adaptive, recipe.sharpness.share) == (0.5, True, 0.25)
+    assert "adaptive sharpness-aware AdamW (--optimizer), rho 0.5 on 25% of the rows" in recipe.lines()[1]
+    assert choose(Train(), CPU, 100, 10_000, 32).sharpness is None
+
+
+def test_settings_of_sharpness_without_it():
+    with pytest.raises(ConfigError, match="--rho and --ascent-share belong to --optimizer sam or asam"):
+        choose(Train(rho=0.1), CPU, 100, 10_000, 32)

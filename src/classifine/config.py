@@ -96,6 +96,15 @@ class Train(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Learning rate after the warm-up.")
+    optimizer: Literal["adamw", "sam", "asam"] = Field(
+        "adamw", description="AdamW alone, or by the gradient at the worst point nearby (sam; adaptive: asam)."
+    )
+    rho: float | None = Field(
+        None, gt=0, le=10, description="How far away that point is; 0.05, adaptive 0.5. Needs --optimizer sam or asam."
+    )
+    ascent_share: float = Field(
+        1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
+    )
     metric: Literal[
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
         "pearson", "spearman", "mse", "mae", "loss",

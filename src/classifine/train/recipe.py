@@ -18,6 +18,8 @@ from classifine.model.folder import fastest_device
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+    from classifine.train.sam import Sharpness
+
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
 SMALL_PARAMETERS = 50_000_000
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
@@ -27,6 +29,8 @@ ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
 
 
+# The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
+RHO = {"sam": 0.05, "asam": 0.5}
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
@@ -64,10 +68,30 @@ class Recipe:
     weight_decay: float
     warmup_steps: int
     schedule: str
+    optimizer: str
+    rho: float | None
+    ascent_share: float | None
     metric: str
     patience: int
     max_length: int
     seed: int
+
+    @property
+    def _optimizer_in_words(self) -> str:
+        if self.rho is None:
+            return "AdamW"
+        part = "" if self.ascent_share == 1 else f" on {self.ascent_share:.0%} of the rows"
+        kind = "adaptive sharpness-aware" if self.optimizer == "asam" else "sharpness-aware"
+        return f"{kind} AdamW (--optimizer), rho {self.rho:g}{part} (--rho, --ascent-share)"
+
+    @property
+    def sharpness(self) -> "Sharpness | None":
+        """What sharpness-aware minimisation needs; None where the optimiser is plain AdamW."""
+        from classifine.train.sam import Sharpness
+
+        if self.rho is None or self.ascent_share is None:
+            return None
+        return Sharpness(self.rho, self.optimizer == "asam", self.ascent_share)
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain values, for the record."""
@@ -78,7 +102,7 @@ class Recipe:
         dropout = "" if self.attention_dropout else ", no dropout on attention"
         return [
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
-            f"AdamW, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
+            f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
             f"texts cut at {self.max_length} tokens (--max-length)",
@@ -118,6 +142,8 @@ def choose(
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
+    if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
+        raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
     metric = config.metric or METRICS[task][0]
     if metric not in METRICS[task]:
         raise ConfigError(
@@ -144,6 +170,9 @@ def choose(
         weight_decay=config.weight_decay,
         warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
         schedule=config.schedule,
+        optimizer=config.optimizer,
+        rho=None if config.optimizer == "adamw" else config.rho or RHO[config.optimizer],
+        ascent_share=None if config.optimizer == "adamw" else config.ascent_share,
         metric=metric,
         patience=config.patience,
         max_length=max_length,

@@ -26,6 +26,7 @@ from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Meter, Say
 from classifine.train.recipe import Recipe, training_arguments
+from classifine.train.sam import Sharpness, descend
 
 INPUTS = ("input_ids", "token_type_ids")
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
@@ -44,12 +45,21 @@ class Training:
 
 
 class JudgedTrainer(Trainer):
-    """A Trainer whose evaluation is `validate(network) -> metrics`; it keeps the Trainer's own book-keeping."""
+    """A Trainer whose evaluation is `validate(network) -> metrics`; it keeps the Trainer's own book-keeping.
 
-    def __init__(self, *, validate: Validate, head_rate: float, **rest: Any) -> None:
+    With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
+    """
+
+    def __init__(
+        self, *, validate: Validate, head_rate: float, sharpness: Sharpness | None = None, **rest: Any
+    ) -> None:
         super().__init__(**rest)
         self._validate = validate
         self._head_rate = head_rate
+        self._sharpness = sharpness
+        self._ahead: list[Any] = []
+        self._before: list[Any] = []
+        self._losses: list[Tensor] = []
         # It prints dictionaries to standard output, which carries data only.
         self.remove_callback(PrinterCallback)
 
@@ -59,6 +69,33 @@ class JudgedTrainer(Trainer):
         self.log(found)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The batches of the next optimiser step, which the way up needs all at once."""
+        result = super().get_batch_samples(*args, **kwargs)
+        self._ahead = list(result[0])
+        return result
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Forward and backward on one batch: where the weights stand, or at the worst point nearby.
+
+        The loss that comes back is that of the weights as they stand, so that histories can be compared.
+        """
+        if self._sharpness is None:
+            return super().training_step(model, inputs, *args, **kwargs)
+        if not self._losses:
+            # A step of its own for each batch of the optimiser step: their gradients add up to the direction.
+            for batch in self._ahead:
+                part = self._sharpness.part(batch)
+                self._losses.append(super().training_step(model, part, *args, **kwargs))
+            self._before = self._sharpness.climb(model)
+        super().training_step(model, inputs, *args, **kwargs)
+        loss = self._losses.pop(0)
+        if not self._losses:
+            # Before the Trainer clips and steps: both are to start from the weights as they stood.
+            descend(self._before)
+            self._before = []
+        return loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's optimiser, with the new head learning `head_rate` times as fast as the pre-trained rest."""
@@ -143,6 +180,7 @@ def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe,
         callbacks=[history, alarm, meter, best],
         validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
+        sharpness=recipe.sharpness,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():
