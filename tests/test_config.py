@@ -192,7 +192,7 @@ def test_the_reference_names_every_setting_once():
         assert str(field.description) in page
         assert f"## [{section}]" in page
     assert "| `epochs` | `--epochs` | whole number | found by itself | " in page
-    assert "| `schedule` | `--schedule` | linear, cosine | `linear` | " in page
+    assert "| `schedule` | `--schedule` | linear, cosine, constant | `linear` | " in page
     assert "| `text` | `--text` | list of text | found by itself | " in page
     assert "| `source` | (the argument) | " in page
 

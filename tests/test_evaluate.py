@@ -128,7 +128,7 @@ def test_the_confusion_of_many_classes_is_left_to_the_file():
 
 def test_a_card_names_no_path_in_its_metadata(made):
     evaluation = evaluate(*made, LABELS, Decision()).as_json()
-    record = {"config": {"model": {"base": "owner/base"}}, "labels": LABELS.names, "task": "single", "base_origin": "the Hub",
+    record = {"base": "owner/base", "labels": LABELS.names, "task": "single", "base_origin": "the Hub",
               "name": "x", "rows": {"train": 5, "validation": 2, "test": 200}, "best_epoch": 1}  # fmt: skip
     assert "base_model: owner/base" in card(record, evaluation)
     assert "base_model" not in card({**record, "base_origin": "a local folder"}, evaluation)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from classifine.config import Config, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
+from classifine.data.language import find_language
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import kind_of
-from classifine.model.base import find_base
+from classifine.model.base import Base, find_base, find_suited
 from classifine.model.folder import Saved, check_output, load, save, workplace
 from classifine.report.evaluate import Evaluation, evaluate
 
@@ -170,9 +171,19 @@ class TextClassifier:
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
         train = sampled(train, limit, config.train.seed) if limit and limit < len(train) else train
-        fitted = fit(train, validation, found.columns, labels, find_base(config.model.base), config, self._say)
+        fitted = fit(train, validation, found.columns, labels, self._base(found), config, self._say)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
+
+    def _base(self, found: Splits) -> Base:
+        from classifine.model.folder import fastest_device
+
+        if self._config.model.base:
+            return find_base(self._config.model.base)
+        language = find_language(found.train, self._config.data.language)
+        base, why = find_suited(None if language.mixed else language.code, fastest_device())
+        self._say(f"language: {language}; base: {why}")
+        return base
 
     def _adopt(self, saved: Saved) -> None:
         self._saved = saved

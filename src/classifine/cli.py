@@ -48,8 +48,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 # The settings that each command heeds; what it would not heed is no flag of it.
-READING = ("text", "label", "encoding", "delimiter", "sheet")
-CHECKING = ("validation", "test", *READING, "drop_duplicates", "drop_conflicts", "drop_unseen", "keep_shared")
+READING = ("text", "text_pair", "label", "task", "label_separator", "encoding", "delimiter", "sheet")
+CHECKING = (
+    "validation",
+    "test",
+    *READING,
+    "language",
+    "drop_duplicates",
+    "drop_conflicts",
+    "drop_unseen",
+    "keep_shared",
+)
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
@@ -193,7 +202,7 @@ def evaluate(
 
 
 @app.command()
-@with_settings("text", "encoding", "delimiter", "sheet")
+@with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],

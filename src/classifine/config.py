@@ -45,6 +45,9 @@ class Data(Section):
     label: tuple[str, ...] = Field(
         (), description="Column with the label, or again for each column of 0 and 1; found by name and content."
     )
+    language: str | None = Field(
+        None, description="Language of the texts, such as en, de or id; told from a sample of them."
+    )
     label_separator: str | None = Field(
         None, min_length=1, description="What parts several labels of a row, such as ';'; found by content."
     )
@@ -78,7 +81,9 @@ class Data(Section):
 class Model(Section):
     """The pre-trained encoder."""
 
-    base: str = Field(DEFAULT_BASE, description="Pre-trained encoder: a folder or a Hub id.")
+    base: str | None = Field(
+        None, description="Pre-trained encoder: a folder or a Hub id; by the language of the texts."
+    )
     max_length: int | None = Field(
         None, ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
     )

@@ -15,6 +15,7 @@ from classifine.config import Config, Data
 from classifine.data.check import DataReport, check_splits, clean, has_words
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
+from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
@@ -22,7 +23,7 @@ from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
-from classifine.model.base import Base, find_base, token_counter
+from classifine.model.base import Base, find_base, find_suited, suited, token_counter
 from classifine.model.folder import Saved, check_output, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
@@ -88,9 +89,15 @@ class _Prepared:
 
 
 def _prepare(config: Config, say: Say) -> _Prepared:
+    from classifine.model.folder import fastest_device
+
     found = read_splits(config.data)
-    base = find_base(config.model.base)
-    report = _check(found, config, base)
+    language = find_language(found.train, config.data.language)
+    base, why = _base(config, language, fastest_device())
+    report = _check(found, config, base, language)
+    say(f"data    language: {language}")
+    if why:
+        say(f"base    {why} (--base changes it)")
     # Errors end the run with a list of their own.
     for line in report_lines(replace(report, faults=report.warnings) if report.errors else report):
         say(f"data    {line}")
@@ -107,12 +114,16 @@ def _prepare(config: Config, say: Say) -> _Prepared:
 def check(config: Config) -> DataReport:
     """What is wrong with the data; trains nothing. Texts beyond the maximum length are counted if the base is here."""
     found = read_splits(config.data)
+    language = find_language(found.train, config.data.language)
+    notes = [*found.notes, f"language: {language}"]
     try:
-        base = find_base(config.model.base, fetch=False)
+        base, why = _base(config, language, "cpu", fetch=False)
     except ModelError:
-        note = f"{config.model.base} is not on this machine, so texts beyond the maximum length are not counted"
-        return check_splits(replace(found, notes=(*found.notes, note)), config.data)
-    return _check(found, config, base)
+        name = config.model.base or suited(_of(language), "cpu")[0]
+        notes.append(f"{name} is not on this machine, so texts beyond the maximum length are not counted")
+        return check_splits(replace(found, notes=tuple(notes)), config.data, language=language)
+    notes += [f"base: {why} (--base changes it)"] if why else []
+    return _check(replace(found, notes=tuple(notes)), config, base, language)
 
 
 def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evaluation:
@@ -153,8 +164,20 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     return predict_file(load(model), source, output, options, stdin, say)
 
 
-def _check(found: Splits, config: Config, base: Base) -> DataReport:
-    return check_splits(found, config.data, token_counter(base.folder), base.max_length(config.model.max_length))
+def _base(config: Config, language: Language, device: str, fetch: bool = True) -> tuple[Base, str]:
+    """(base, why this one): the base that is named, or the one for the language."""
+    if config.model.base:
+        return find_base(config.model.base, fetch), ""
+    return find_suited(_of(language), device, fetch)
+
+
+def _of(language: Language) -> str | None:
+    return None if language.mixed else language.code
+
+
+def _check(found: Splits, config: Config, base: Base, language: Language) -> DataReport:
+    room = base.max_length(config.model.max_length)
+    return check_splits(found, config.data, token_counter(base.folder), room, language)
 
 
 def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Evaluation:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from classifine.config import Data
+from classifine.data.language import Language
 from classifine.data.read import Split, Splits, Text, joined
 from classifine.errors import DataError
 
@@ -85,9 +86,17 @@ def has_words(text: Text) -> bool:
 
 
 def check_splits(
-    splits: Splits, config: Data, count_tokens: Callable[[Sequence[str]], list[int]] | None = None, max_length: int = 0
+    splits: Splits,
+    config: Data,
+    count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
+    max_length: int = 0,
+    language: Language | None = None,
 ) -> DataReport:
-    """All faults of `splits`. With `count_tokens` (texts -> number of tokens each) also texts beyond `max_length`."""
+    """All faults of `splits`.
+
+    With `count_tokens` (texts -> number of tokens each) also texts beyond `max_length`, with the `language` of train
+    also rows in another one.
+    """
     faults = [fault for split in splits.all for fault in _missing(split)]
     usable = clean(splits, faults)
     keys = {split.name: [normalised(text) for text in split.texts] for split in usable.all}
@@ -99,7 +108,9 @@ def check_splits(
     faults += _positions_in(splits, kept, _unseen(kept, config))
     if count_tokens and len(usable.train):
         faults += _too_long(usable.train, count_tokens, max_length)
-    return DataReport(tuple(faults), _summary(splits))
+    if language is not None:
+        faults += _foreign(splits.train, language)
+    return DataReport(tuple(faults), _summary(splits, language))
 
 
 def clean(splits: Splits, faults: Iterable[Fault]) -> Splits:
@@ -305,8 +316,26 @@ def _too_long(train: Split, count_tokens: Callable[[Sequence[str]], list[int]], 
         )  # fmt: skip
 
 
-def _summary(splits: Splits) -> dict[str, Any]:
+def _foreign(train: Split, language: Language) -> Iterator[Fault]:
+    # In a mixture no language is the foreign one.
+    if language.foreign and not language.mixed:
+        all_rows = len(train) == language.looked_at
+        looked = "" if all_rows else f" (of {language.looked_at} that were looked at)"
+        message = f"{_count(language.foreign, train)} {_has(language.foreign)} a text in another language than {language.code}{looked}."
+        yield _fault(
+            "other-language",
+            train,
+            language.foreign,
+            message,
+            "Kept; remove them if they do not belong.",
+            train.ids,
+            False,
+        )
+
+
+def _summary(splits: Splits, language: Language | None) -> dict[str, Any]:
     result: dict[str, Any] = {
+        "language": None if language is None else {"code": language.code, "shares": dict(language.shares)},
         "task": splits.task,
         "columns": splits.columns.as_json(),
         "splits": {},

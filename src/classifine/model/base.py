@@ -8,6 +8,7 @@ local no connection is attempted. This file knows nothing about data, and loads 
 import hashlib
 import importlib.util
 import json
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,40 @@ def find_base(name: str, fetch: bool = True) -> Base:
     if fetched is None:
         raise ModelError(f"{name} on the Hub lacks config.json, weights or a tokenizer. Choose another --base.")
     return Base(name, fetched, "the Hub")
+
+
+def suited(language: str | None, device: str) -> list[str]:
+    """Names of bases for texts in `language` (None: unknown or mixed) on "cpu" or "cuda", the best first.
+
+    The default base is the last of them, as it is the one that needs no network.
+    """
+    table = tomllib.loads(Path(__file__).with_name("bases.toml").read_text(encoding="utf-8"))["base"]
+    of_language = [row for row in table if row["language"] == language]
+    fitting = of_language or [row for row in table if row["language"] == "any"]
+    names = [row["name"] for row in fitting if row["device"] in (device, "any")] + [DEFAULT_BASE]
+    return names[: names.index(DEFAULT_BASE) + 1]
+
+
+def find_suited(language: str | None, device: str, fetch: bool = True) -> tuple[Base, str]:
+    """(base, why this one): the best base for a language that can be had; what would be better is said."""
+    passed: list[str] = []
+    names = suited(language, device)
+    for name in names:
+        try:
+            base = find_base(name, fetch)
+        except ModelError:
+            if name == names[-1]:
+                raise
+            passed.append(name)
+            continue
+        asked = language or "texts of several or unknown languages"
+        if not passed:
+            return base, f"{name}, for {asked} on this device"
+        if not fetch:
+            return base, f"{passed[0]}, for {asked}; it is not on this machine, and training would try to fetch it"
+        better = f"{passed[0]} would be chosen for {asked}, and is neither on this machine nor did the Hub give it"
+        return base, f"{name}: {better}; results will be worse than with it"
+    raise AssertionError("the default base is always among them")
 
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]] | None:

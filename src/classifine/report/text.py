@@ -65,7 +65,7 @@ def card(record: dict[str, Any], evaluation: dict[str, Any]) -> str:
     found = evaluation["metrics"]
     # Only the name of a Hub repository is for others to read, never a path of this machine.
     local = record["base_origin"] == "a local folder"
-    base = "a base model of the author's" if local else record["config"]["model"]["base"]
+    base = "a base model of the author's" if local else record["base"]
     rows = "\n".join(f"| {name} | {found[name]:.4f} |" for name in HEADLINE[record["task"]])
     others = "\n".join(
         f"- {b['name']}: {_numbers({key: value for key, value in b.items() if key != 'name'})}"

@@ -84,6 +84,7 @@ def _record(
         "recipe": recipe.as_json(),
         "columns": columns.as_json(),
         "max_length": recipe.max_length,
+        "base": base.name,
         "base_origin": base.origin,
         "decision": decision.as_json(),
         "best_epoch": training.best_epoch,
