@@ -59,6 +59,7 @@ CHECKING = (
     "drop_unseen",
     "keep_shared",
 )
+LIMITS = ("max_train_rows", "max_eval_rows")
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
@@ -228,6 +229,54 @@ def predict(
     data = build(nested(settings or {})).data
     wanted = PredictOptions(top_k, all_scores, precision, format, data)
     run.predict(model, source, None if output == Path("-") else output, wanted, sys.stdin.buffer, say)
+
+
+@app.command()
+@with_settings(
+    *(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share") or setting in LIMITS)
+)
+def glue(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK|submit", help="cola, mnli, mnli-mm, mrpc, qnli, qqp, rte, sst2, stsb or wnli."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="For submit: folder with a classifier for each task.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--data", metavar="DIR", help="Folder that holds GLUE's files. [default: the Hub]")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every task that is found in --data.")] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Start from this classifier, such as one of mnli.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder, or zip of the submission. [default: runs/glue]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace classifiers that are there.")] = False,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train a task of GLUE and judge it on its validation rows; or write the leaderboard's submission."""
+    from classifine import glue as tasks
+    from classifine.data.glue import task_named
+
+    if name == "submit":
+        files = tasks.submit(folder or Path("runs/glue"), source, output or Path("submission.zip"), say)
+        sys.stdout.write(f"{output or 'submission.zip'}: {', '.join(files)}\n")
+        return
+    if (name is None) == (not every) or folder is not None or (every and source is None):
+        raise typer.BadParameter("Name one TASK, or --all with --data DIR, or submit DIR.")
+    config = build(merge(nested(settings or {}), {"model": {"base": start}} if start else {}))
+    if every:
+        found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, say)
+    else:
+        place = output or Path("runs/glue") / task_named(str(name)).name
+        found = [tasks.train_task(str(name), source, config, place, overwrite, say)]
+    if as_json:
+        _print_json([score.as_json() for score in found])
+    else:
+        sys.stdout.write("".join(line + "\n" for line in tasks.table(found)))
 
 
 def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:

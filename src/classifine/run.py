@@ -24,7 +24,7 @@ from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import Base, find_base, find_suited, suited, token_counter
-from classifine.model.folder import Saved, check_output, json_text, load, save, workplace, write_json
+from classifine.model.folder import Saved, check_output, fastest_device, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
 
@@ -42,8 +42,8 @@ class Run:
     evaluation: Evaluation
 
 
-def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run:
-    """Labelled texts in, an evaluated classifier in a folder out.
+def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits: Splits | None = None) -> Run:
+    """Labelled texts in, an evaluated classifier in a folder out; `splits` where they are read already.
 
     Raises a ClassifineError, and writes nothing, where settings, data, base or output do not do.
     """
@@ -51,7 +51,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say) -> Run
 
     folder = output or _free_folder(Path("runs") / _name_of(str(config.data.source)))
     check_output(folder, overwrite)
-    data = _prepare(config, say)
+    data = _prepare(config, say, splits)
     three = data.three
     with workplace(folder) as place:
         fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say)
@@ -88,10 +88,8 @@ class _Prepared:
     labels: Labels
 
 
-def _prepare(config: Config, say: Say) -> _Prepared:
-    from classifine.model.folder import fastest_device
-
-    found = read_splits(config.data)
+def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepared:
+    found = splits or read_splits(config.data)
     language = find_language(found.train, config.data.language)
     base, why = _base(config, language, fastest_device())
     report = _check(found, config, base, language)

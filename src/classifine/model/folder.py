@@ -94,9 +94,14 @@ def load_base(
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
         tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
-        network = AutoModelForSequenceClassification.from_pretrained(
-            base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL
-        )
+        network, found = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL,
+            ignore_mismatched_sizes=True, output_loading_info=True,
+        )  # fmt: skip
+        # The head of a classifier that answered something else is drawn anew; nothing of the encoder may be.
+        wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(f"{network.base_model_prefix}.")]
+        if wrong:
+            raise ValueError(f"{min(wrong)} has another shape than config.json says.")
     # What is left out for speed belongs to this run, not to the network that others may train on: the layers have
     # read the setting by now, and config.json tells what the base said.
     for name, value in kept.items():
