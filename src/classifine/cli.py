@@ -279,6 +279,28 @@ def glue(
         sys.stdout.write("".join(line + "\n" for line in tasks.table(found)))
 
 
+@app.command("fill-mask")
+def fill_mask(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with [MASK] in the place of a word.")],
+    base: Annotated[str, typer.Option(help="Pre-trained encoder: a folder or a Hub id.")] = "FacebookAI/roberta-base",
+    top_k: Annotated[int, typer.Option(min=1, help="Number of tokens, best first.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a base model already knows: the tokens that it would put in the place of the mask."""
+    from classifine.infer import fill
+    from classifine.model.base import find_base
+
+    found = fill.fill_mask(text, find_base(base), top_k)
+    if as_json:
+        _print_json([[guess.as_json() for guess in guesses] for guesses in found])
+        return
+    for number, guesses in enumerate(found, 1):
+        if len(found) > 1:
+            sys.stdout.write(f"mask {number}\n")
+        for guess in guesses:
+            sys.stdout.write(f"{guess.token:20} {guess.id:7} {guess.score:.4f}\n")
+
+
 def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:
     """Defaults < TOML file < `--set` and flags, checked; ConfigError lists every mistake."""
     layers = [load_toml(Path(data))] if data.endswith(".toml") else [{"data": {"source": data}}]

@@ -85,7 +85,7 @@ def load_base(
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    with quiet_transformers(), _loading(base.name):
+    with quiet_transformers(), loading(base.name):
         config = AutoConfig.from_pretrained(
             base.folder, num_labels=len(labels), id2label=labels.id2label, label2id=labels.label2id,
             problem_type=PROBLEM_TYPES[labels.task], **LOCAL,
@@ -114,7 +114,7 @@ def load(folder: Path) -> Saved:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     record = read_record(folder)
-    with quiet_transformers(), _loading(str(folder)):
+    with quiet_transformers(), loading(str(folder)):
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         network, found = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype="float32", use_safetensors=True, **LOCAL, output_loading_info=True
@@ -266,7 +266,7 @@ def _move(place: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _loading(name: str) -> Iterator[None]:
+def loading(name: str) -> Iterator[None]:
     """Turn what transformers raises on a folder that it cannot load into one sentence."""
     from safetensors import SafetensorError
 
