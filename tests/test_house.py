@@ -21,6 +21,7 @@ ROOMS = {
     "run": 8,
     "publish": 8,
     "glue": 9,
+    "init": 9,
     "cli": 10,
 }
 # The package's own face and door: they name public things when asked, and start the command line.

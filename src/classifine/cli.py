@@ -279,6 +279,25 @@ def glue(
         sys.stdout.write("".join(line + "\n" for line in tasks.table(found)))
 
 
+@app.command()
+@with_settings(*CHECKING, "language", "base", "epochs")
+def init(
+    path: Annotated[Path, typer.Argument(metavar="[RUN.TOML]", help="File of settings to write.")] = Path("run.toml"),
+    data: Annotated[str | None, typer.Option("--data", metavar="DATA", help="Labelled texts; asked for.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Ask a few questions, look at the data, and write a commented file of settings for `train`."""
+    from classifine.init import start
+
+    def ask(question: str, default: str) -> str:
+        return str(typer.prompt(question, default=default or None, err=True)).strip()
+
+    given = {**(settings or {}), **({"source": data} if data else {})}
+    written = start(path, given, overwrite, ask if sys.stdin.isatty() else None, say)
+    sys.stdout.write(f"{written}\n")
+
+
 @app.command("fill-mask")
 def fill_mask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with [MASK] in the place of a word.")],

@@ -6,6 +6,7 @@ later step finds the value by itself and says what it found.
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -227,6 +228,32 @@ def reference() -> str:
             default = "found by itself" if field.default in (None, ()) else f"`{field.default}`"
             lines.append(f"| `{name}` | {flag} | {type_name(field)} | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
+
+
+def starter(chosen: Mapping[str, Mapping[str, Any]]) -> str:
+    """A commented TOML file: every setting with its help line, the chosen ones set, the others as comments."""
+    lines = ["# Settings of classifine. `classifine train` with this file as its argument does the rest.", ""]
+    for section, kind in SECTIONS.items():
+        lines += [f"[{section}]"]
+        for name, field in kind.model_fields.items():
+            lines.append(f"# {field.description}")
+            if name in chosen.get(section, {}):
+                lines.append(f"{name} = {_toml(chosen[section][name])}")
+            elif field.default in (None, ()):
+                lines.append(f"# {name} = {type_name(field)}, found by itself")
+            else:
+                lines.append(f"# {name} = {_toml(field.default)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        # A basic string of TOML is one of JSON but for what lies outside the Basic Multilingual Plane, kept as it is.
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _anchor_paths(data: dict[str, Any], folder: Path) -> None:

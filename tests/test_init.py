@@ -1,0 +1,132 @@
+"""The guided start: what is found, what is asked, and a file that `train` takes."""
+
+import json
+
+import pytest
+from conftest import made_up, write_csv
+
+from classifine.config import build, load_toml, options
+from classifine.errors import ConfigError, OutputError
+from classifine.init import start
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_csv(tmp_path / "tickets.csv", made_up(60))
+
+
+def asking(**answers):
+    """A person who takes every default but these, by the first word that the question holds; and what was asked."""
+    asked = []
+
+    def ask(question, default):
+        asked.append((question, default))
+        return next((answers.pop(word) for word in list(answers) if word in question), default)
+
+    return ask, asked
+
+
+def quiet(line):
+    pass
+
+
+def test_without_a_terminal_nothing_is_asked(data, tmp_path):
+    written = start(tmp_path / "run.toml", {"source": str(data)}, False, None, quiet)
+    config = build(load_toml(written))
+    assert (config.data.source, config.data.text, config.data.label, config.data.task) == (
+        str(data),
+        ("text",),
+        ("label",),
+        "single",
+    )
+
+
+def test_the_file_names_every_setting_with_its_help(data, tmp_path):
+    text = start(tmp_path / "run.toml", {"source": str(data), "epochs": 3}, False, None, quiet).read_text("utf-8")
+    for _, name, field in options():
+        assert f"# {field.description}\n" in text
+        assert f"\n{name} = " in text or f"\n# {name} = " in text
+    assert "\nepochs = 3\n" in text
+    assert "\n# batch_size = 32\n" in text
+
+
+def test_what_was_found_is_the_default_of_each_question(data, tmp_path):
+    ask, asked = asking(file=str(data))
+    start(tmp_path / "run.toml", {}, False, ask, quiet)
+    questions = dict(asked)
+    assert questions["Which column holds the texts? (two with a comma)"] == "text"
+    assert questions["Which column holds the labels?"] == "label"
+    assert (
+        questions[
+            "Shall it choose one label a text, decide on each of several, or give a score? (choose, decide, score)"
+        ]
+        == "choose"
+    )
+    assert questions["It has 3 labels: delivery, payment, praise. Is that right? (yes, no)"] == "yes"
+    assert any("Which language" in question for question in questions)
+
+
+def test_answers_are_written(data, tmp_path):
+    ask, _ = asking(language="German", Shall="decide")
+    written = start(tmp_path / "run.toml", {"source": str(data)}, False, ask, quiet)
+    config = build(load_toml(written))
+    assert (config.data.language, config.data.task) == ("German", "multi")
+
+
+def test_a_no_asks_for_the_column_again(tmp_path):
+    rows = [(text, label, "xy"[i % 2]) for i, (text, label) in enumerate(made_up(40))]
+    file = write_csv(tmp_path / "a.csv", rows, ("text", "label", "topic"))
+    ask, asked = asking(right="no", labels="label")
+    count = {"labels": 0}
+
+    def second(question, default):
+        if "holds the labels" in question:
+            count["labels"] += 1
+            return "topic" if count["labels"] == 2 else default
+        return ask(question, default)
+
+    config = build(load_toml(start(tmp_path / "run.toml", {"source": str(file)}, False, second, quiet)))
+    assert config.data.label == ("topic",)
+    assert any("2 labels: x, y" in question for question, _ in asked)
+
+
+def test_an_open_question_of_columns_is_asked(tmp_path):
+    rows = [(text, label, "xy"[i % 2]) for i, (text, label) in enumerate(made_up(40))]
+    file = write_csv(tmp_path / "a.csv", rows, ("text", "foo", "bar"))
+    ask, asked = asking(label="bar")
+    config = build(load_toml(start(tmp_path / "run.toml", {"source": str(file)}, False, ask, quiet)))
+    assert config.data.label == ("bar",)
+    assert asked[0] == ("Which column holds the label?", "")
+
+
+def test_mistakes(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"no terminal to ask on\. Name it with --data"):
+        start(tmp_path / "run.toml", {}, False, None, quiet)
+    with pytest.raises(ConfigError, match=r"should end in \.toml"):
+        start(tmp_path / "run.yaml", {"source": str(data)}, False, None, quiet)
+    with pytest.raises(ConfigError, match="--language is 'klingonish'"):
+        start(tmp_path / "run.toml", {"source": str(data), "language": "klingonish"}, False, None, quiet)
+    (tmp_path / "run.toml").write_text("[data]\n")
+    with pytest.raises(OutputError, match=r"exists already\. .* --overwrite"):
+        start(tmp_path / "run.toml", {"source": str(data)}, False, None, quiet)
+    with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
+        start(tmp_path / "no" / "run.toml", {"source": str(data)}, False, None, quiet)
+
+
+def test_train_takes_the_file(data, base, tmp_path, capsys, monkeypatch):
+    from classifine import cli
+
+    monkeypatch.chdir(tmp_path)
+    calls = [
+        ["init", "--data", str(data), "--base", str(base), "--epochs", "1"],
+        ["train", "run.toml", "-o", "model", "--max-length", "32", "--json"],
+    ]
+    for call in calls:
+        monkeypatch.setattr("sys.argv", ["classifine", *call])
+        monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("run.toml\n")
+    assert json.loads(out.partition("\n")[2])["folder"] == "model"
