@@ -1,0 +1,125 @@
+"""Every family of encoders that we claim, each with its own kind of tokenizer, through every task and back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import made_up
+
+from classifine import TextClassifier
+from classifine.model.folder import quiet_transformers
+
+TEXTS = [text for text, _ in made_up(40, seed=9)]
+SMALL = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+    "max_position_embeddings": 66,
+}  # fmt: skip
+# The kind of tokenizer, and what the small network needs beside SMALL.
+FAMILIES = {
+    "Bert": ("wordpiece", {}),
+    "Electra": ("wordpiece", {"embedding_size": 16}),
+    "DistilBert": ("wordpiece", {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}),
+    "Roberta": ("bytes", {"type_vocab_size": 1}),
+    "Camembert": ("unigram", {"type_vocab_size": 1}),
+    "XLMRoberta": ("unigram", {"type_vocab_size": 1}),
+    "ModernBert": ("bytes", {"global_attn_every_n_layers": 2, "local_attention": 8}),
+    "DebertaV2": ("unigram", {"type_vocab_size": 0, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}),
+}  # fmt: skip
+
+
+def tokenizer_of(kind):
+    """A tokenizer of a family's kind, learned from made-up texts, with the special tokens and places of that family."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    cls, sep, pad, unknown, mask = (
+        ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+        if kind == "wordpiece"
+        else ("<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    )
+    special = [cls, pad, sep, unknown, mask]
+    if kind == "wordpiece":
+        special = [pad, unknown, cls, sep, mask]
+        words = Tokenizer(models.WordPiece(unk_token=unknown))
+        words.normalizer, words.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
+    elif kind == "bytes":
+        words = Tokenizer(models.BPE())
+        words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        )
+    else:
+        words = Tokenizer(models.Unigram())
+        words.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=150, special_tokens=special, unk_token=unknown, show_progress=False
+        )
+    words.train_from_iterator(TEXTS, trainer)
+    ids = [(cls, words.token_to_id(cls)), (sep, words.token_to_id(sep))]
+    double, second = ("", 1) if kind == "wordpiece" else (f"{sep} ", 0)
+    words.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}", pair=f"{cls} $A {sep} {double}$B:{second} {sep}:{second}", special_tokens=ids
+    )
+    names = ["input_ids", "token_type_ids"] if kind == "wordpiece" else ["input_ids"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, cls_token=cls, sep_token=sep, pad_token=pad, unk_token=unknown, mask_token=mask,
+        model_max_length=64, model_input_names=[*names, "attention_mask"],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def encoder(request, tmp_path_factory):
+    """A folder with a small network of one family, random weights, and its tokenizer."""
+    import transformers
+
+    kind, more = FAMILIES[request.param]
+    tokenizer = tokenizer_of(kind)
+    if request.param == "DistilBert":
+        # It calls its sizes by other names, and takes no token types.
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    config = getattr(transformers, f"{request.param}Config")(
+        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **({**SMALL, **more}),
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("encoders") / request.param.lower()
+    with quiet_transformers(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        getattr(transformers, f"{request.param}Model")(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+LABELS = {
+    "single": ["abc"[i % 3] for i in range(40)],
+    "multi": [["a"], ["b"], ["a", "b"], ["c"]] * 10,
+    "pair": ["ab"[i % 2] for i in range(40)],
+    "score": [0.5 * (i % 7) + 0.25 for i in range(40)],
+}
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_every_task_there_and_back(encoder, task, tmp_path):
+    texts = list(zip(TEXTS, TEXTS[::-1], strict=True)) if task == "pair" else TEXTS
+    settings = {"base": str(encoder), "epochs": 1, "batch_size": 16, "max_length": 32, "precision": "float32"}
+    first = TextClassifier(**settings).fit(texts, LABELS[task])
+    folder = first.save_pretrained(tmp_path / "model")
+    again = TextClassifier.from_pretrained(folder)
+    if task != "score":
+        assert [list(one) for one in first.predict(texts[:5])] == [list(one) for one in again.predict(texts[:5])]
+    scores = first._scores(texts[:5])
+    np.testing.assert_allclose(again._scores(texts[:5]), scores, atol=1e-6)
+    plain(folder, texts[:5], scores, task)
+
+
+def plain(folder, texts, scores, task):
+    """Plain transformers gives the same scores."""
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", str(folder), top_k=None)
+    names = json.loads((folder / "classifine.json").read_text("utf-8"))["labels"]
+    for text, expected in zip(texts, scores, strict=True):
+        asked = {"text": text[0], "text_pair": text[1]} if task == "pair" else text
+        found = {item["label"]: item["score"] for item in classify([asked])[0]}
+        assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
