@@ -191,3 +191,19 @@ def test_a_pair_that_is_named():
     result = find_columns(columns, Data(text="heading", text_pair="claim"), "a.csv")
     assert (result.text, result.pair, result.needed) == (("heading",), "claim", ("heading", "claim", "label"))
     assert find_columns(columns, Data(text_pair="claim"), "a.csv").text == ("heading",)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["3,7", "1,5", "2,0", "3,7", "1,5", "4,2"], ("score", None)),  # decimal commas
+        (["a;", "b;", "a;b;", "b;c;", "a;", "c;"], ("multi", ";")),
+    ],
+)
+def test_commas_of_numbers_and_marks_at_the_end(values, expected):
+    assert asked({"text": SENTENCES, "label": values})[:2] == expected
+
+
+def test_a_column_in_two_roles():
+    with pytest.raises(DataError, match=r"'text' of a\.csv is named twice"):
+        find_columns(rows(text=SENTENCES, label=NAMES), Data(text="text", text_pair="text"), "a.csv")

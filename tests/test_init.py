@@ -6,7 +6,7 @@ import pytest
 from conftest import made_up, write_csv
 
 from classifine.config import build, load_toml, options
-from classifine.errors import ConfigError, OutputError
+from classifine.errors import ConfigError, DataError, OutputError
 from classifine.init import start
 
 
@@ -33,7 +33,7 @@ def quiet(line):
 def test_without_a_terminal_nothing_is_asked(data, tmp_path):
     written = start(tmp_path / "run.toml", {"source": str(data)}, False, None, quiet)
     config = build(load_toml(written))
-    assert (config.data.source, config.data.text, config.data.label, config.data.task) == (
+    assert (str(tmp_path / config.data.source), config.data.text, config.data.label, config.data.task) == (
         str(data),
         ("text",),
         ("label",),
@@ -130,3 +130,18 @@ def test_train_takes_the_file(data, base, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert out.startswith("run.toml\n")
     assert json.loads(out.partition("\n")[2])["folder"] == "model"
+
+
+def test_a_wrong_flag_is_not_asked_about_for_ever(data, tmp_path):
+    ask, asked = asking()
+    with pytest.raises(DataError, match="no column 'nope'"):
+        start(tmp_path / "run.toml", {"source": str(data), "text_pair": "nope"}, False, ask, quiet)
+    assert asked == []
+
+
+def test_paths_count_from_the_folder_of_the_file(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    written = start(tmp_path / "conf" / "run.toml", {"source": "tickets.csv"}, False, None, quiet)
+    monkeypatch.chdir("/")
+    assert load_toml(written)["data"]["source"].endswith("conf/../tickets.csv")

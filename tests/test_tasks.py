@@ -200,3 +200,85 @@ def test_the_metric_must_be_one_of_the_task(tmp_path, base):
     with pytest.raises(ClassifineError, match=r"--metric is pearson, which this task \(multi\) does not have"):
         fitted_on(tmp_path / "model", records(tmp_path / "a.jsonl", several(60)), base, metric="pearson")
     assert not (tmp_path / "model").exists()
+
+
+def test_a_label_that_holds_or_does_not(tmp_path, base):
+    rows = [{"text": text, "labels": ["spam"] if i % 2 else []} for i, (text, _) in enumerate(made_up(60))]
+    ended = fitted_on(tmp_path / "model", records(tmp_path / "a.jsonl", rows), base, epochs=1)
+    assert (ended.evaluation.task, ended.evaluation.labels) == ("multi", ("spam",))
+    (score,) = ended.evaluation.classes
+    assert score.support == 3
+    assert ended.evaluation.macro_f1 == ended.evaluation.micro_f1 == score.f1
+
+
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory, base):
+    """A classifier trained on a column for each label."""
+    place = tmp_path_factory.mktemp("flagged")
+    rows = [{"text": row["text"], **{name: int(name in row["topics"]) for name in TOPICS}} for row in several(80)]
+    return fitted_on(place / "model", records(place / "a.jsonl", rows), base, epochs=1).folder
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"delivery": "yes"}, r"has other values than 0 and 1 in 'delivery'"),
+        ({"delivery": ...}, r"has no column 'delivery', a label of the classifier"),
+    ],
+)
+def test_columns_of_labels_that_are_odd_or_absent(flagged, tmp_path, change, words):
+    rows = [{"text": row["text"], **dict.fromkeys(TOPICS, 0), **change} for row in several(4)]
+    rows = [{name: value for name, value in row.items() if value is not ...} for row in rows]
+    with pytest.raises(DataError, match=words):
+        run.evaluate_saved(flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None)
+
+
+def test_rows_without_any_mark_are_not_judged(flagged, tmp_path):
+    rows = [{"text": row["text"], **dict.fromkeys(TOPICS, 1 if i % 2 else None)} for i, row in enumerate(several(8))]
+    found = run.evaluate_saved(
+        flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None
+    )
+    assert found.rows == 4
+
+
+def test_a_label_without_rows_is_said(tmp_path, base):
+    rows = [
+        {"text": row["text"], **{name: int(name in row["topics"]) for name in TOPICS}, "never": 0}
+        for row in several(60)
+    ]
+    report = run.check(build_data(records(tmp_path / "a.jsonl", rows), base))
+    assert "No row of" in next(str(fault) for fault in report.faults if fault.kind == "label-without-rows")
+
+
+def test_pairs_of_which_half_is_missing_everywhere(made, tmp_path):
+    rows = [{"sentence1": row["sentence1"], "sentence2": "", "label": row["label"]} for row in pairs(6)]
+    with pytest.raises(DataError, match="has no row with a text and a label"):
+        run.evaluate_saved(
+            made["pair"][0].folder, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None
+        )
+
+
+def test_the_second_column_is_never_the_first(made, tmp_path):
+    file = records(tmp_path / "a.jsonl", [{"query": "a parcel", "question": "a refund"}])
+    rows = predicted(made["pair"][0].folder, file, tmp_path / "out.jsonl", data=Data(text_pair="question"))
+    assert rows[0]["label"] in ("same", "other")
+    with pytest.raises(DataError, match="'query' is both --text and --text-pair"):
+        predicted(made["pair"][0].folder, file, tmp_path / "out.jsonl", data=Data(text="query", text_pair="query"))
+
+
+def test_mistakes_from_python(base):
+    settings = {"base": str(base), "epochs": 1, "batch_size": 8, "max_length": 32}
+    texts, both = [row["text"] for row in several(40)], [(row["sentence1"], row["sentence2"]) for row in pairs(40)]
+    with pytest.raises(DataError, match="Got a matrix of labels; expected the names"):
+        TextClassifier(**settings).fit(texts, np.eye(40, 3))
+    with pytest.raises(DataError, match="The validation texts are single texts, and those to fit pairs of texts"):
+        TextClassifier(**settings).fit(both, ["a", "b"] * 20, validation=(texts[:4], ["a", "b"] * 2))
+    with pytest.raises(DataError, match="expected names"):
+        TextClassifier(**settings).fit(texts, [[{"name": "a"}], ["b"]] * 20)
+    arrays = [np.array(row["topics"], dtype=object) for row in several(40)]
+    multi = TextClassifier(**settings).fit(texts, arrays)
+    assert multi.classes_.tolist() == sorted(TOPICS)
+    with pytest.raises(DataError, match="Row 2 of 2 has no label"):
+        multi.evaluate(texts[:2], [["delivery"], None])
+    parted = TextClassifier(label_separator=";", task="multi", **settings).fit(texts, ["a;b", "b"] * 20)
+    assert parted.classes_.tolist() == ["a", "b"]

@@ -89,7 +89,12 @@ class TextClassifier:
     def evaluate(self, texts: Sequence[Text], labels: Sequence[Any]) -> Evaluation:
         """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics of the task."""
         known = self._fitted.labels
-        rows = from_lists(texts, labels, "test", known.task)
+        rows = from_lists(texts, self._parted(labels), "test", known.task)
+        missing = next((number for number, label in zip(rows.ids, rows.labels, strict=True) if label is None), None)
+        if missing is not None:
+            raise DataError(
+                f"Row {missing} of {len(rows)} has no label; expected one for each text. Drop it or label it."
+            )
         if not len(rows):
             raise DataError("Got no texts; expected one or more with their labels. Give labelled rows.")
         return evaluate(self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision)
@@ -143,19 +148,30 @@ class TextClassifier:
         elif hasattr(texts, "to_dict"):
             # A data frame marks what is missing in four ways (None, nan, NaT, NA); rows know one.
             frame = texts.astype(object).where(texts.notna(), None)
-            found = from_rows(frame.to_dict("records"), self._config.data)
+            rows = [{name: _plain_one(value) for name, value in row.items()} for row in frame.to_dict("records")]
+            found = from_rows(rows, self._config.data)
         else:
             raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
         if not validation:
             return found
-        return replace(
-            found, validation=from_lists(list(validation[0]), _plain(validation[1]), "validation", found.task)
-        )
+        judge = from_lists(list(validation[0]), self._parted(validation[1]), "validation", found.task)
+        if paired(judge) != paired(found.train):
+            kinds = ("single texts", "pairs of texts")
+            raise DataError(
+                f"The validation texts are {kinds[paired(judge)]}, and those to fit {kinds[paired(found.train)]}; "
+                "expected the same of both. Change one of them."
+            )
+        return replace(found, validation=judge)
+
+    def _parted(self, labels: Any) -> list[Any]:
+        """Label values of Python's own types; text with several labels in it as a list of them."""
+        mark, values = self._config.data.label_separator, _plain(labels)
+        return [value.split(mark) if mark and isinstance(value, str) else value for value in values]
 
     def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write fit([text, ...], [label, ...]).")
-        values = _plain(labels)
+        values = self._parted(labels)
         task = self._config.data.task or task_of(values)
         train = from_lists(list(texts), values, "train", task)
         columns = Columns(("text",), "label", pair="text_pair" if paired(train) else None, task=task)
@@ -171,6 +187,8 @@ class TextClassifier:
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
         train = sampled(train, limit, config.train.seed) if limit and limit < len(train) else train
+        most = config.data.max_eval_rows
+        validation = sampled(validation, most, config.train.seed) if most and most < len(validation) else validation
         fitted = fit(train, validation, found.columns, labels, self._base(found), config, self._say)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
@@ -199,5 +217,13 @@ def _is_pair(text: Any) -> bool:
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Values of Python's own types, from a list, an array or a series."""
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    """Values of Python's own types, from a list, an array or a series; DataError for a matrix of 0 and 1."""
+    if getattr(values, "ndim", 1) == 2:
+        raise DataError("Got a matrix of labels; expected the names of each row's labels, such as [['a'], ['a', 'b']].")
+    return [_plain_one(value) for value in values]
+
+
+def _plain_one(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -181,7 +181,7 @@ def check(
 
 
 @app.command()
-@with_settings(*READING, "drop_unseen")
+@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],

@@ -3,6 +3,8 @@
 What was found stands as the default of each question; without somebody to ask, the defaults are taken.
 """
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,9 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
     columns = found.splits.columns
     known = {"text": list(columns.text), "label": list(columns.indicators) or columns.label, "task": columns.task}
     known |= {"text_pair": columns.pair, "label_separator": columns.separator, **chosen}
+    if Path(chosen["source"]).exists():
+        # Paths in the file count from its folder.
+        known["source"] = os.path.relpath(chosen["source"], path.absolute().parent)
     text = starter(nested({name: value for name, value in known.items() if value is not None}))
     try:
         path.write_text(text, encoding="utf-8")
@@ -75,8 +80,9 @@ def _look(chosen: dict[str, Any], ask: Ask | None, say: Say) -> _Found:
     try:
         splits = read_splits(config.data)
     except ClassifineError as error:
-        flag = next((name for name in ("text", "label", "source") if f"--{name}" in str(error)), None)
-        if ask is None or flag is None:
+        # Only what was left open is asked; a flag that is wrong is for the one who gave it.
+        flag = next((name for name in ("text", "label") if re.search(f"--{name}(?![-\\w])", str(error))), None)
+        if ask is None or flag is None or flag in chosen:
             raise
         say(str(error))
         chosen[flag] = ask(f"Which column holds the {flag}?", "")

@@ -79,6 +79,9 @@ def multi_label(truth: NDArray[Any], given: NDArray[Any]) -> dict[str, float]:
     from sklearn import metrics as sk
 
     true, answer = np.asarray(truth) > HALF, np.asarray(given) > HALF
+    if true.shape[1] == 1:
+        # scikit-learn takes one column for two classes; a second label that never holds changes but the averages.
+        return _one_label(true[:, 0], answer[:, 0])
     result: dict[str, float] = {}
     for average, name in (("macro", "macro"), ("weighted", "weighted"), ("micro", "micro"), ("samples", "sample")):
         precision, recall, f1, _ = sk.precision_recall_fscore_support(true, answer, average=average, zero_division=0)
@@ -86,6 +89,19 @@ def multi_label(truth: NDArray[Any], given: NDArray[Any]) -> dict[str, float]:
         result[f"{name}_f1"] = float(f1)
     result["subset_accuracy"] = float(sk.accuracy_score(true, answer))
     return result
+
+
+def _one_label(true: NDArray[Any], answer: NDArray[Any]) -> dict[str, float]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    found = precision_recall_fscore_support(true, answer, average="binary", zero_division=0)[:3]
+    result = {
+        f"{average}_{name}": float(value)
+        for average in ("macro", "weighted", "micro")
+        for name, value in zip(("precision", "recall", "f1"), found, strict=True)
+    }
+    result |= {f"sample_{name}": float((true & answer).mean()) for name in ("precision", "recall", "f1")}
+    return {**result, "subset_accuracy": float((true == answer).mean())}
 
 
 def ranking_precision(truth: NDArray[Any], scores: Floats) -> float:
@@ -131,6 +147,8 @@ def per_class(truth: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]
         answered = predicted.sum(axis=0)
     else:
         answered = np.bincount(predicted, minlength=len(names))
+    if truth.ndim == 2 and len(names) == 1:
+        truth, predicted, ids = truth[:, 0], predicted[:, 0], np.array([True])
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=ids, average=None, zero_division=0
     )

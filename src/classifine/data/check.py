@@ -169,6 +169,12 @@ def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
             "one-text", "error", "train", f"All rows of {splits.train.source} carry the same text.", "Check --text."
         )
     yield from _few_rows(splits, counts)
+    never = [name for name in splits.columns.indicators if name not in counts]
+    if never:
+        yield Fault(
+            "label-without-rows", "warning", "train", f"No row of {splits.train.source} has 1 in {_names(never)}.",
+            "Left out of the labels; nothing can be learned of them.",
+        )  # fmt: skip
     yield from _spelling(splits, counts)
 
 

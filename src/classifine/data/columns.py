@@ -99,9 +99,11 @@ class _Facts:
     def separator(self) -> str | None:
         """What parts the labels of a row: parted, the values are put together from fewer names than there are values."""
         texts = [value for value in self.values if isinstance(value, str)]
+        if texts and all(number_of(text) is not None for text in texts):
+            return None  # commas of decimal numbers
         for mark in SEPARATORS:
-            parts = {part.strip() for text in texts for part in text.split(mark)}
-            if any(mark in text for text in texts) and len(parts) < len(set(texts)) and "" not in parts:
+            parts = {part.strip() for text in texts for part in text.split(mark)} - {""}
+            if any(mark in text for text in texts) and len(parts) < len(set(texts)):
                 return mark
         return None
 
@@ -112,13 +114,13 @@ class _Facts:
     @property
     def numbers(self) -> bool:
         """Whether all values are numbers and some of them not whole, as no class is."""
-        found = [_number(value) for value in self.values]
+        found = [number_of(value) for value in self.values]
         return bool(found) and all(n is not None for n in found) and not all(float(n or 0).is_integer() for n in found)
 
     @property
     def can_be_text(self) -> bool:
         # A spreadsheet stores a text such as 12345 as a number, so not every value need be text.
-        texts = sum(isinstance(value, str) and _number(value) is None for value in self.values)
+        texts = sum(isinstance(value, str) and number_of(value) is None for value in self.values)
         return bool(self.values) and texts >= 0.5 * len(self.values)
 
     @property
@@ -151,6 +153,10 @@ def find_columns(sample: Sequence[Row], config: Data, source: str) -> Columns:
         raise DataError(
             f"{source} has {only}; expected at least a text and a label column. Check the file and its --delimiter."
         )
+    roles = [*config.text, *([config.text_pair] if config.text_pair else []), *config.label]
+    twice = next((name for name in roles if roles.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"'{twice}' of {source} is named twice among --text, --text-pair and --label. Name it once.")
     facts = _facts(sample, names)
     notes: list[str] = []
     given = (*config.text, config.text_pair)
@@ -168,9 +174,14 @@ def find_columns(sample: Sequence[Row], config: Data, source: str) -> Columns:
     return Columns(text, fact.name, tuple(notes), second, task, separator)
 
 
-def find_text(sample: Sequence[Row], text: Sequence[str], source: str) -> tuple[str, ...]:
-    """The text columns of rows without labels: those the classifier was trained on, the only one, or a guess."""
-    names = list(dict.fromkeys(name for row in sample for name in row))
+def find_text(sample: Sequence[Row], text: Sequence[str], source: str, pair: str | None = None) -> tuple[str, ...]:
+    """The text columns of rows without labels: those the classifier was trained on, the only one, or a guess.
+
+    The column `pair` has the second text of a pair, so it is not the first.
+    """
+    names = [name for name in dict.fromkeys(name for row in sample for name in row) if name != pair]
+    if not names:
+        raise DataError(f"{source} has one column, '{pair}'; expected two texts. Add the other one.")
     if text and all(name in names for name in text):
         return tuple(text)
     if len(names) == 1:
@@ -217,7 +228,7 @@ def _task_of(
 ) -> tuple[Task, str | None]:
     """(task, what parts the labels of a row) by what is in the label column; DataError where `task` does not fit."""
     if task == "score" and not _all_numbers(fact):
-        word = next(value for value in fact.values if _number(value) is None)
+        word = next(value for value in fact.values if number_of(value) is None)
         raise DataError(
             f"{source} has {word!r} in '{fact.name}'; expected a number, as --task is score. Correct it or --task."
         )
@@ -253,6 +264,11 @@ def _task_of_indicators(
         notes.append("each row has one of these labels, so one is chosen (--task changes it)")
         return "single"
     return task or "multi"
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value can stand in a column of 0 and 1; an empty cell can, and says no."""
+    return is_one(value) or as_name(value) is None or str(value).strip() in ("0", "0.0", "False", "false")
 
 
 def is_one(value: Any) -> bool:
@@ -313,15 +329,16 @@ def _rank(fact: _Facts, names: tuple[str, ...]) -> int | None:
     return names.index(lowered) if lowered in names else None
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """The number that a value is, also with a decimal comma as spreadsheets write it; None where it is none."""
     try:
-        return float(value)
+        return float(value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 else value)
     except (ValueError, TypeError):
         return None
 
 
 def _all_numbers(fact: _Facts) -> bool:
-    return all(_number(value) is not None for value in fact.values)
+    return all(number_of(value) is not None for value in fact.values)
 
 
 def _present(value: Any) -> bool:

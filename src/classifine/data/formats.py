@@ -226,7 +226,7 @@ def name_classes(row: Row, declared: dict[str, tuple[str, ...]]) -> Row:
 
     def named(value: Any, names: tuple[str, ...]) -> Any:
         if isinstance(value, list):
-            return [names[number] for number in value]
+            return [names[number] for number in value if number is not None and number >= 0]
         return names[value] if value is not None and value >= 0 else None
 
     return {**row, **{column: named(row.get(column), names) for column, names in declared.items()}}

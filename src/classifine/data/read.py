@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import Columns, find_columns, is_one
+from classifine.data.columns import Columns, find_columns, is_flag, is_one, number_of
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
 from classifine.errors import DataError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
@@ -129,6 +129,9 @@ def read_to_judge(config: Data, trained: Columns) -> tuple[Split, tuple[str, ...
     names = set(chain.from_iterable(sample_of(tables[name][0])))
     text = config.text or (trained.text if set(trained.text) <= names else ())
     label = config.label or tuple(name for name in (trained.label, *trained.indicators) if name in names)
+    if trained.indicators and not config.label and set(label) != set(trained.indicators):
+        absent = ", ".join(f"'{column}'" for column in trained.indicators if column not in names)
+        raise DataError(f"{tables[name][0].name} has no column {absent}, a label of the classifier. Add it.")
     pair = config.text_pair or (trained.pair if trained.pair in names else None)
     known = {"text": text, "text_pair": pair, "label": label, "task": trained.task,
              "label_separator": config.label_separator or trained.separator}  # fmt: skip
@@ -172,8 +175,7 @@ def from_lists(texts: Sequence[Any], labels: Sequence[Any], name: str = "train",
 
 def paired(split: Split) -> bool:
     """Whether the rows of a split are pairs of texts."""
-    second = split.table.column("text_pair")
-    return int(second.null_count) < len(second)
+    return (split.table.schema.metadata or {}).get(b"paired") == b"yes"
 
 
 def _both(text: Any, number: int) -> tuple[Any, Any]:
@@ -320,13 +322,19 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
         labels.append(_label(row, columns, f"row {number} of {source}"))
     kind = LABEL_TYPES[columns.task]
     types = [("id", pa.int64()), ("text", pa.string()), ("text_pair", pa.string()), ("labels", kind)]
-    return pa.table([ids, texts, second, labels], schema=pa.schema(types))
+    return pa.table([ids, texts, second, labels], schema=pa.schema(types, {"paired": "yes" if columns.pair else "no"}))
 
 
 def _label(row: Row, columns: Columns, place: str) -> Any:
     """The label of a row as its task has it; None where it has none."""
     if columns.indicators:
-        names = [name for name in columns.indicators if is_one(row.get(name))]
+        cells = {name: row.get(name) for name in columns.indicators}
+        if all(as_name(value) is None for value in cells.values()):
+            return None
+        odd = next((name for name, value in cells.items() if not is_flag(value)), None)
+        if odd is not None:
+            raise DataError(f"{place} has {cells[odd]!r} in '{odd}'; expected 0 or 1. Correct it.")
+        names = [name for name, value in cells.items() if is_one(value)]
         if columns.task == "multi":
             return names
         if len(names) > 1:
@@ -334,25 +342,28 @@ def _label(row: Row, columns: Columns, place: str) -> Any:
         return names[0] if names else None
     value = row.get(columns.label) if columns.label else None
     if columns.task == "multi":
-        return _several(value, columns.separator)
+        return _several(value, columns.separator, place)
     if isinstance(value, (list, dict)):
         raise DataError(f"{place} has a list as label; expected one label a row. Name another --label or --task multi.")
     name = as_name(value)
     if columns.task == "single" or name is None:
         return name
-    try:
-        return float(name) if math.isfinite(float(name)) else None
-    except ValueError:
-        raise DataError(f"{place} has {value!r} as score; expected a number. Correct it or --task single.") from None
+    number = number_of(name)
+    if number is None:
+        raise DataError(f"{place} has {value!r} as score; expected a number. Correct it or --task single.")
+    return number if math.isfinite(number) else None
 
 
-def _several(value: Any, separator: str | None) -> list[str] | None:
+def _several(value: Any, separator: str | None, place: str) -> list[str] | None:
     if not isinstance(value, (list, tuple, set, frozenset)):
         name = as_name(value)
         if name is None:
             return None
         value = name.split(separator) if separator else [name]
-    return [name for item in dict.fromkeys(value) if (name := as_name(item))]
+    wrong = next((item for item in value if isinstance(item, (list, dict, tuple, set))), None)
+    if wrong is not None:
+        raise DataError(f"{place} has {wrong!r} in its list of labels; expected names. Name another --label.")
+    return list(dict.fromkeys(name for item in value if (name := as_name(item))))
 
 
 def texts_of(row: Row, columns: Sequence[str], pair: str | None) -> Text | None:

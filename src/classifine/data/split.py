@@ -58,7 +58,9 @@ def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, s
         small = part if rows is None or rows >= len(part) else sampled(part, rows, seed)
         if small is not part:
             flag = "--max-train-rows" if part is three.train else "--max-eval-rows"
-            notes.append(f"{part.name}: {len(small)} of {len(part)} rows drawn ({flag})")
+            lost = sorted(set(chain.from_iterable(part.names)) - set(chain.from_iterable(small.names)))
+            without = f"; none of them has {', '.join(lost[:10])}" if lost else ""
+            notes.append(f"{part.name}: {len(small)} of {len(part)} rows drawn ({flag}){without}")
         parts.append(small)
     train, validation, test = parts
     return ThreeSplits(train, validation, test, tuple(notes))

@@ -48,10 +48,12 @@ def predict_file(
         if name not in columns:
             raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
     trained = Columns.from_json(saved.record["columns"], saved.labels.task)
-    text = find_text(sample, options.data.text or trained.text, source)
     pair = options.data.text_pair or trained.pair
     if (pair is None) != (trained.pair is None) or (pair is not None and pair not in columns):
         raise DataError(_unpaired(source, trained.pair, pair, columns))
+    if pair in options.data.text:
+        raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
+    text = find_text(sample, options.data.text or trained.text, source, pair)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder}")
     answer = Answer(saved, columns, options.top_k, options.all_scores)
     blank = 0
