@@ -114,6 +114,10 @@ def test_mistakes(tmp_path):
     (tmp_path / "RTE" / "dev.tsv").write_text("index\tpremise\tlabel\n0\ta\tentailment\n")
     with pytest.raises(DataError, match=r"has no sentence1 and sentence2. It has index, premise, label"):
         read_glue(TASKS["rte"], str(tmp_path))
+    (tmp_path / "RTE" / "dev.tsv").unlink()
+    (tmp_path / "RTE" / "dev.jsonl").write_text("not json\n")
+    with pytest.raises(DataError, match=r"dev.jsonl"):
+        read_glue(TASKS["rte"], str(tmp_path))
     with pytest.raises(DataError, match=r"holds no task of GLUE"):
         train_all(str(tmp_path / "x"), build({}), tmp_path / "out", False, print)
 

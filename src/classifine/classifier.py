@@ -182,13 +182,11 @@ class TextClassifier:
         from classifine.train.fit import fit
 
         config = self._config
-        limit = self._config.data.max_train_rows
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
         train, validation = with_validation(found, config.data.validation_share, config.train.seed)
         labels = replace(found, train=train).label_set
-        train = sampled(train, limit, config.train.seed) if limit and limit < len(train) else train
-        most = config.data.max_eval_rows
-        validation = sampled(validation, most, config.train.seed) if most and most < len(validation) else validation
+        train = sampled(train, config.data.max_train_rows, config.train.seed)
+        validation = sampled(validation, config.data.max_eval_rows, config.train.seed)
         fitted = fit(train, validation, found.columns, labels, self._base(found), config, self._say)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
@@ -199,7 +197,7 @@ class TextClassifier:
         if self._config.model.base:
             return find_base(self._config.model.base)
         language = find_language(found.train, self._config.data.language)
-        base, why = find_suited(None if language.mixed else language.code, fastest_device())
+        base, why = find_suited(language.only, fastest_device())
         self._say(f"language: {language}; base: {why}")
         return base
 

@@ -23,7 +23,7 @@ from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
-from classifine.model.base import Base, find_base, find_suited, suited, token_counter
+from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import Saved, check_output, fastest_device, json_text, load, save, workplace, write_json
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import card, evaluation_lines, report_lines
@@ -91,7 +91,7 @@ class _Prepared:
 def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepared:
     found = splits or read_splits(config.data)
     language = find_language(found.train, config.data.language)
-    base, why = _base(config, language, fastest_device())
+    base, why = choose_base(config.model.base, language.only, fastest_device())
     report = _check(found, config, base, language)
     say(f"data    language: {language}")
     if why:
@@ -115,9 +115,9 @@ def check(config: Config) -> DataReport:
     language = find_language(found.train, config.data.language)
     notes = [*found.notes, f"language: {language}"]
     try:
-        base, why = _base(config, language, "cpu", fetch=False)
+        base, why = choose_base(config.model.base, language.only, "cpu", fetch=False)
     except ModelError:
-        name = config.model.base or suited(_of(language), "cpu")[0]
+        name = config.model.base or suited(language.only, "cpu")[0]
         notes.append(f"{name} is not on this machine, so texts beyond the maximum length are not counted")
         return check_splits(replace(found, notes=tuple(notes)), config.data, language=language)
     notes += [f"base: {why} (--base changes it)"] if why else []
@@ -160,17 +160,6 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     if output is not None:
         check_target(output)
     return predict_file(load(model), source, output, options, stdin, say)
-
-
-def _base(config: Config, language: Language, device: str, fetch: bool = True) -> tuple[Base, str]:
-    """(base, why this one): the base that is named, or the one for the language."""
-    if config.model.base:
-        return find_base(config.model.base, fetch), ""
-    return find_suited(_of(language), device, fetch)
-
-
-def _of(language: Language) -> str | None:
-    return None if language.mixed else language.code
 
 
 def _check(found: Splits, config: Config, base: Base, language: Language) -> DataReport:

@@ -5,13 +5,14 @@ of the test rows are withheld, so train is split for choosing, and the validatio
 """
 
 import csv
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifine.config import Data
 from classifine.data.columns import Columns
+from classifine.data.formats import open_table
 from classifine.data.read import Split, Splits, from_lists
 from classifine.errors import DataError
 from classifine.labels import Task
@@ -156,10 +157,10 @@ def _file(task: GlueTask, folder: Path, split: str) -> Path | None:
 
 
 def _file_rows(task: GlueTask, file: Path, split: str) -> Iterator[dict[str, Any]]:
+    if file.suffix == ".jsonl":
+        yield from open_table(file, Data()).rows()
+        return
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        if file.suffix == ".jsonl":
-            yield from (json.loads(line) for line in lines if line.strip())
-            return
         # The official files quote nothing; a quotation mark is a letter like any other.
         cells = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         # CoLA's train and dev files have no header.
@@ -196,7 +197,7 @@ def _label(task: GlueTask, row: dict[str, Any], place: str) -> Any:
             return float(value)  # type: ignore[arg-type]  # what is no number is said below
         if value in task.labels:
             return value
-        return task.labels[range(len(task.labels)).index(int(value))]  # type: ignore[arg-type]  # the same
-    except (TypeError, ValueError):
+        return dict(enumerate(task.labels))[int(value)]  # type: ignore[arg-type]  # the same
+    except (TypeError, ValueError, KeyError):
         expected = ", ".join(task.labels) or "a number"
         raise DataError(f"{place} has {value!r} as label; expected {expected}. Fetch the file again.") from None

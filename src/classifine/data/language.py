@@ -43,6 +43,11 @@ class Language:
         """Whether no language has nearly all of the texts."""
         return bool(self.shares) and self.shares[0][1] < MIXED
 
+    @property
+    def only(self) -> str | None:
+        """The one language of the texts; None where they are a mixture or tell too little."""
+        return None if self.mixed else self.code
+
     def __str__(self) -> str:
         if self.named:
             return f"{self.code} (--language)"

@@ -55,7 +55,7 @@ def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, s
     """The splits with so many rows at most, drawn by seed; None keeps all."""
     parts, notes = [], list(three.notes)
     for part, rows in zip(three.all, (train_rows, eval_rows, eval_rows), strict=True):
-        small = part if rows is None or rows >= len(part) else sampled(part, rows, seed)
+        small = sampled(part, rows, seed)
         if small is not part:
             flag = "--max-train-rows" if part is three.train else "--max-eval-rows"
             lost = sorted(set(chain.from_iterable(part.names)) - set(chain.from_iterable(small.names)))
@@ -66,8 +66,13 @@ def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, s
     return ThreeSplits(train, validation, test, tuple(notes))
 
 
-def sampled(part: Split, rows: int, seed: int) -> Split:
-    """Exactly `rows` rows in their order, each class with its share, as far as there is room one row at the least."""
+def sampled(part: Split, rows: int | None, seed: int) -> Split:
+    """Exactly `rows` rows in their order, each class with its share, as far as there is room one row at the least.
+
+    The split itself where it has no more, or where `rows` is None.
+    """
+    if rows is None or rows >= len(part):
+        return part
     groups: dict[str, list[int]] = defaultdict(list)
     for i, stratum in enumerate(strata(part)):
         groups[stratum].append(i)

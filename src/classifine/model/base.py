@@ -85,6 +85,11 @@ def suited(language: str | None, device: str) -> list[str]:
     return names[: names.index(DEFAULT_BASE) + 1]
 
 
+def choose_base(name: str | None, language: str | None, device: str, fetch: bool = True) -> tuple[Base, str]:
+    """(base, why this one): the base that is named, with nothing to explain, or the best one for the language."""
+    return (find_base(name, fetch), "") if name else find_suited(language, device, fetch)
+
+
 def find_suited(language: str | None, device: str, fetch: bool = True) -> tuple[Base, str]:
     """(base, why this one): the best base for a language that can be had; what would be better is said."""
     passed: list[str] = []
