@@ -1,7 +1,10 @@
-# The words that people, CI and the README share. Everything is installed into .venv from requirements.lock.
+# The words that people, CI and the README share. Everything is installed into .venv: from requirements.lock what the
+# demo needs, from requirements-dev.lock what the tests and checks need on top, at the same versions.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
+DEVELOPING := .venv/developing
 
 .PHONY: help demo test check docs bench lock clean
 
@@ -11,8 +14,12 @@ help:  ## these lines
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "classifine needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEVELOPING): $(INSTALLED) requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
 	touch $@
 
 demo: $(INSTALLED)  ## install, then train, judge and use a classifier on examples/tickets.csv
@@ -20,22 +27,22 @@ demo: $(INSTALLED)  ## install, then train, judge and use a classifier on exampl
 	printf '%s\n' 'where is my parcel??' 'i was charged twice, please fix' 'love the new app, thank you!' \
 		| $(BIN)/classifine predict runs/demo -
 
-test: $(INSTALLED)  ## all tests
+test: $(DEVELOPING)  ## all tests
 	$(BIN)/python -m pytest -q
 
-check: $(INSTALLED)  ## lint, types, import directions, generated pages
+check: $(DEVELOPING)  ## lint, types, import directions, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-docs: $(INSTALLED)  ## write the generated pages again
+docs: $(DEVELOPING)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
 
-bench: $(INSTALLED)  ## classifine against a plain Trainer script, in one run
+bench: $(DEVELOPING)  ## classifine against a plain Trainer script, in one run
 	$(BIN)/python benchmarks/training.py
 
-lock:  ## resolve requirements.lock anew (needs uv)
+lock:  ## resolve both locks anew (needs uv)
 	./requirements.sh
 
 clean:
