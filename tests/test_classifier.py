@@ -226,6 +226,8 @@ def test_validation_rows_beside_a_data_frame_are_heeded(base):
 
 
 def test_settings_for_files_are_refused():
+    with pytest.raises(ConfigError, match=r"'publish' is for `classifine train`. Call push_to_hub"):
+        TextClassifier(publish="maria/tickets")
     with pytest.raises(ConfigError, match="'test' is for files"):
         TextClassifier(test="x.csv")
 

@@ -144,7 +144,7 @@ def test_the_official_metrics():
 
 def test_the_table_sets_like_beside_like():
     lines = list(table([GlueScore(TASKS["mrpc"], {"f1": 0.9, "accuracy": 0.85}, Path("x"))]))
-    assert lines[2:4] == ["| MRPC | f1 | 0.9000 | - | - |", "| MRPC | accuracy | 0.8500 | 0.902 | 0.909 |"]
+    assert lines[2:4] == ["| MRPC | f1 | 0.9000 | - | - | - |", "| MRPC | accuracy | 0.8500 | 0.902 | 0.909 | 0.922 |"]
     assert "start from a checkpoint that was trained on MNLI" in lines[-1]
     assert "fairseq" in lines[-2]
 

@@ -4,6 +4,7 @@ It goes the same way as the command line (check, split, fit, evaluate, save) and
 """
 
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifine import publish
 from classifine.config import Config, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
@@ -43,6 +45,10 @@ class TextClassifier:
         if files := sorted({"source", "validation", "test", "test_share", "sheet"} & settings.keys()):
             raise ConfigError(
                 f"'{files[0]}' is for files, which `classifine train` reads. Give the rows to fit instead."
+            )
+        if hub := sorted({"publish", "private", "every_save", "license"} & settings.keys()):
+            raise ConfigError(
+                f"'{hub[0]}' is for `classifine train`. Call push_to_hub(\"OWNER/NAME\") after fit instead."
             )
         self._config: Config = build(nested(settings))
         self._saved: Saved | None = None
@@ -107,9 +113,22 @@ class TextClassifier:
             save(place, saved.network, saved.tokenizer, saved.labels, saved.record)
         return target
 
+    def push_to_hub(self, repository: str, private: bool = False, license: str | None = None) -> str:
+        """Publish to OWNER/NAME on the Hub, fetch it back to compare its answers; the address of the commit.
+
+        Raises HubError where nobody is logged in (`classifine login`) or the Hub does not take it.
+        """
+        publish.check_target(repository, "push_to_hub")
+        with tempfile.TemporaryDirectory() as place:
+            folder = self.save_pretrained(Path(place) / repository.rpartition("/")[2])
+            return publish.publish(folder, repository, private, license, self._say, "push_to_hub(...)").url
+
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "TextClassifier":
-        """A classifier that `save_pretrained` or `classifine train` wrote; ModelError where the folder is none."""
+        """A classifier that `save_pretrained` or `classifine train` wrote, from its folder or the Hub (OWNER/NAME).
+
+        ModelError where it is none.
+        """
         result = cls()
         result._adopt(load(Path(folder)))
         return result
@@ -180,6 +199,7 @@ class TextClassifier:
 
     def _train(self, found: Splits) -> None:
         from classifine.train.fit import fit
+        from classifine.train.track import Tracking
 
         config = self._config
         # The caller judges with `evaluate` on rows of their own, so nothing is set aside for test.
@@ -187,7 +207,9 @@ class TextClassifier:
         labels = replace(found, train=train).label_set
         train = sampled(train, config.data.max_train_rows, config.train.seed)
         validation = sampled(validation, config.data.max_eval_rows, config.train.seed)
-        fitted = fit(train, validation, found.columns, labels, self._base(found), config, self._say)
+        base = self._base(found)
+        with Tracking(config.train.track, "classifier", self._say) as tracking:
+            fitted = fit(train, validation, found.columns, labels, base, config, self._say, tracking)
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
 

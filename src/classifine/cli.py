@@ -60,6 +60,7 @@ CHECKING = (
     "keep_shared",
 )
 LIMITS = ("max_train_rows", "max_eval_rows")
+HUB = ("publish", "private", "every_save", "license")
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
@@ -145,11 +146,7 @@ def train(
     from classifine import run
 
     if dry:
-        plan = run.dry_run(config, output, overwrite, say)
-        if as_json:
-            _print_json(plan.as_json())
-        else:
-            sys.stdout.write("".join(line + "\n" for line in plan.lines()))
+        _print_plan(run.dry_run(config, output, overwrite, say), as_json)
         return
     result = run.train(config, output, overwrite, say)
     if as_json:
@@ -232,13 +229,14 @@ def predict(
 
 
 @app.command()
-@with_settings(
-    *(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share") or setting in LIMITS)
-)
+@with_settings(*(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share", *HUB)))
 def glue(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="TASK|submit", help="cola, mnli, mnli-mm, mrpc, qnli, qqp, rte, sst2, stsb or wnli."),
+        typer.Argument(
+            metavar="TASK|RUN.TOML|submit",
+            help="cola, mnli, mnli-mm, mrpc, qnli, qqp, rte, sst2, stsb or wnli; or a file of settings for one.",
+        ),
     ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="For submit: folder with a classifier for each task.")
@@ -254,6 +252,9 @@ def glue(
         Path | None, typer.Option("--output", "-o", help="Folder, or zip of the submission. [default: runs/glue]")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace classifiers that are there.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Find everything out and print the plan of TASK; train nothing.")
+    ] = False,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -265,9 +266,17 @@ def glue(
         files = tasks.submit(folder or Path("runs/glue"), source, output or Path("submission.zip"), say)
         sys.stdout.write(f"{output or 'submission.zip'}: {', '.join(files)}\n")
         return
-    if (name is None) == (not every) or folder is not None or (every and source is None):
+    if (name is None) == (not every) or folder is not None or (every and (source is None or dry)):
         raise typer.BadParameter("Name one TASK, or --all with --data DIR, or submit DIR.")
-    config = build(merge(nested(settings or {}), {"model": {"base": start}} if start else {}))
+    given = merge(nested(settings or {}), {"model": {"base": start}} if start else {})
+    if str(name).endswith(".toml"):
+        config = build(merge(load_toml(Path(str(name))), given))
+        name = tasks.task_of(config, Path(str(name)))
+    else:
+        config = build(given)
+    if dry:
+        _print_plan(tasks.plan_task(str(name), source, config, say), as_json)
+        return
     if every:
         found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, say)
     else:
@@ -320,10 +329,46 @@ def fill_mask(
             sys.stdout.write(f"{guess.token:20} {guess.id:7} {guess.score:.4f}\n")
 
 
+@app.command()
+def login() -> None:
+    """Keep a token for the Hub on this machine; asked for without showing it, or read from standard input."""
+    from classifine import publish
+
+    if sys.stdin.isatty():
+        token = str(typer.prompt("Token for the Hub", hide_input=True, err=True))
+    else:
+        token = sys.stdin.readline()
+    say(f"logged in as {publish.login(token)}")
+
+
+@app.command("publish")
+def publish_model(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub, made if need be.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
+    license: Annotated[str | None, typer.Option(help="Licence for the card, such as apache-2.0 or mit.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="List the files and publish nothing.")] = False,
+) -> None:
+    """Publish a classifier on the Hub with its card, and fetch it back to see that it gives the same answers."""
+    from classifine import publish
+
+    if dry:
+        sys.stdout.write("".join(f"{line}\n" for line in publish.file_lines(model, repository)))
+        return
+    sys.stdout.write(f"{publish.publish(model, repository, private, license, say).url}\n")
+
+
 def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:
     """Defaults < TOML file < `--set` and flags, checked; ConfigError lists every mistake."""
     layers = [load_toml(Path(data))] if data.endswith(".toml") else [{"data": {"source": data}}]
     return build(merge(*layers, *map(parse_assignment, assignments), nested(flags)))
+
+
+def _print_plan(plan: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json(plan.as_json())
+    else:
+        sys.stdout.write("".join(line + "\n" for line in plan.lines()))
 
 
 def _print_json(content: Any) -> None:

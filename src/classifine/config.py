@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from classifine.errors import ConfigError
 from classifine.labels import Task
 
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -120,7 +121,30 @@ class Train(Section):
     # The rate falls to nothing at the end, where the best epochs are: a plateau in the middle is no reason to stop.
     patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
+    track: tuple[Tracker, ...] = Field(
+        (), description="Trackers to tell of the run, with commas: tensorboard, wandb, mlflow, trackio."
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _names_of_trackers(cls, value: Any) -> Any:
+        given = [value] if isinstance(value, str) else value
+        if not isinstance(given, (list, tuple)) or not all(isinstance(item, str) for item in given):
+            return value
+        parts = (part.strip() for item in given for part in item.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
+
+
+class Hub(Section):
+    """Where to publish the classifier."""
+
+    publish: str | None = Field(None, description="Repository on the Hub for the finished classifier: OWNER/NAME.")
+    private: bool = Field(False, description="Create that repository as a private one.")
+    every_save: bool = Field(False, description="Publish each better epoch while training goes on, too.")
+    license: str | None = Field(
+        None, description="Licence of the published classifier for its card, such as apache-2.0 or mit."
+    )
 
 
 class Config(Section):
@@ -129,9 +153,10 @@ class Config(Section):
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()
+    hub: Hub = Hub()
 
 
-SECTIONS: dict[str, type[Section]] = {"data": Data, "model": Model, "train": Train}
+SECTIONS: dict[str, type[Section]] = {"data": Data, "model": Model, "train": Train, "hub": Hub}
 
 
 def options() -> Iterator[tuple[str, str, FieldInfo]]:

@@ -6,6 +6,8 @@
       ModelError       a base model or a saved classifier: not found, damaged, not one of ours
       TrainingError    fitting that diverged
       OutputError      a place to write to: exists already, cannot be written
+      HubError         the Hub: not reached, not logged in, not allowed
+      TrackingError    a tracker: not installed, not started
 
 Each message has three parts: what was found, what was expected, what to do. The command line catches this tree in
 one place and exits with 1; any other exception is a bug of ours and keeps its traceback.
@@ -41,3 +43,11 @@ class TrainingError(ClassifineError):
 
 class OutputError(ClassifineError):
     """The result cannot be written where it was asked for."""
+
+
+class HubError(ClassifineError):
+    """The Hub cannot be reached, or does not let us do what was asked."""
+
+
+class TrackingError(ClassifineError):
+    """A tracker is not installed or does not start."""

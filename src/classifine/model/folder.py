@@ -21,6 +21,7 @@ from classifine.decide import Decision
 from classifine.errors import ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
+from classifine.model.hub import located
 
 RECORD = "classifine.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
@@ -110,9 +111,13 @@ def load_base(
 
 
 def load(folder: Path) -> Saved:
-    """A saved classifier; ModelError where the folder is not one, is damaged or comes from a newer version."""
+    """A saved classifier, from its folder or the Hub (OWNER/NAME).
+
+    Raises ModelError where it is none, is damaged or comes from a newer version.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    folder = located(folder)
     record = read_record(folder)
     with quiet_transformers(), loading(str(folder)):
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)

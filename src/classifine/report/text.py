@@ -1,10 +1,9 @@
-"""An evaluation, a data report and a model card as plain text for people.
+"""An evaluation and a data report as plain text for people.
 
 It only puts into words what it is given.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from classifine.data.check import DataReport
 from classifine.metrics import HEADLINE
@@ -15,18 +14,19 @@ _CONFUSION_UP_TO = 12  # classes; a larger table does not fit on a terminal, eva
 
 def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     """The headline, the baselines, the table of classes and, for few classes, the confusion matrix."""
-    yield f"{evaluation.rows} rows: {_numbers({name: evaluation.metrics[name] for name in HEADLINE[evaluation.task]})}"
+    yield f"{evaluation.rows} rows: {numbers({name: evaluation.metrics[name] for name in HEADLINE[evaluation.task]})}"
     if evaluation.task == "multi":
         fixed = {name: evaluation.metrics[name] for name in ("macro_f1_at_half", "micro_f1_at_half")}
-        yield f"  at the fixed threshold 0.5: {_numbers(fixed)}"
+        yield f"  at the fixed threshold 0.5: {numbers(fixed)}"
     for baseline in evaluation.baselines:
-        yield f"  beside {baseline.name}: {_numbers(baseline.metrics)}"
+        yield f"  beside {baseline.name}: {numbers(baseline.metrics)}"
     yield evaluation.verdict
     if evaluation.task != "score":
         yield from _tables(evaluation)
 
 
-def _numbers(found: Mapping[str, float]) -> str:
+def numbers(found: Mapping[str, float]) -> str:
+    """Metrics in one line."""
     return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
 
 
@@ -58,59 +58,3 @@ def report_lines(report: DataReport) -> Iterator[str]:
             yield f"{word:7} {fault}"
     if not report.faults:
         yield "no faults found"
-
-
-def card(record: dict[str, Any], evaluation: dict[str, Any]) -> str:
-    """The model card: only facts of this run, from the weights that were kept."""
-    found = evaluation["metrics"]
-    # Only the name of a Hub repository is for others to read, never a path of this machine.
-    local = record["base_origin"] == "a local folder"
-    base = "a base model of the author's" if local else record["base"]
-    rows = "\n".join(f"| {name} | {found[name]:.4f} |" for name in HEADLINE[record["task"]])
-    others = "\n".join(
-        f"- {b['name']}: {_numbers({key: value for key, value in b.items() if key != 'name'})}"
-        for b in evaluation["baselines"]
-    )
-    labels = ", ".join(f"`{name}`" for name in record["labels"])
-    asked = {
-        "single": f"A text classifier that chooses one of {len(record['labels'])} labels: {labels}.",
-        "multi": f"A text classifier that gives any of {len(record['labels'])} labels: {labels}.",
-        "score": f"A network that gives a text a number: {labels}.",
-    }[record["task"]]
-    named = "" if local else f"base_model: {base}\n"
-    return f"""---
-library_name: transformers
-pipeline_tag: text-classification
-{named}tags:
-- text-classification
-- classifine
----
-
-# {record["name"]}
-
-{asked}
-Fine-tuned from {base} on {record["rows"]["train"]} rows ({record["best_epoch"]} epochs, the best on
-{record["rows"]["validation"]} validation rows).
-
-## Evaluation
-
-On {evaluation["rows"]} test rows that had no part in training or in any choice:
-
-| metric | value |
-| --- | --- |
-{rows}
-
-Beside it, on the same rows:
-
-{others}
-
-## Use
-
-```python
-from transformers import pipeline
-classify = pipeline("text-classification", "PATH", truncation=True)
-classify("a text")
-```
-
-or `classifine predict PATH texts.csv`.
-"""

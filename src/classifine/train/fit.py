@@ -8,7 +8,7 @@ import contextlib
 import platform
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +27,7 @@ from classifine.model.folder import Saved, load_base, quiet_transformers
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import Say
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
+from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
 
 
@@ -46,19 +47,32 @@ def fit(
     base: Base,
     config: Config,
     say: Say,
+    tracking: Tracking | None = None,
+    better: Callable[[Saved, int], None] | None = None,
 ) -> Fitted:
-    """Train a classifier on one split, its best epoch chosen on the other; test rows never come here."""
+    """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
+
+    `tracking` is told of the run. `better` is called with the classifier and the number of the epoch after each epoch
+    that is better than those before.
+    """
     with seeded(config.train.seed):
         network, tokenizer, recipe = ready(len(train_split), labels, base, config, say)
+        before = _before(config, columns, base, recipe)
+        if tracking is not None:
+            tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
-            training = train(network, rows, validation, pad_id(tokenizer), recipe, folder, say)
+            training = train(
+                network, rows, validation, pad_id(tokenizer), recipe, folder, say,
+                kept=None if better is None else lambda epoch: better(_so_far(before, network, tokenizer, labels), epoch),
+                callbacks=[tracking] if tracking is not None else [],
+            )  # fmt: skip
         decision = Decision(labels.task)
         if labels.task == "multi":
             found = logits(network, input_columns(validation), pad_id(tokenizer))
             decision = decision.fit(found, targets_of(validation))
-    record = _record(config, columns, base, recipe, training, decision)
+    record = {**before, "decision": decision.as_json(), **_after(training)}
     return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
 
 
@@ -74,10 +88,17 @@ def ready(rows: int, labels: Labels, base: Base, config: Config, say: Say) -> tu
     return network, tokenizer, recipe
 
 
-def _record(
-    config: Config, columns: Columns, base: Base, recipe: Recipe, training: Training, decision: Decision
-) -> dict[str, Any]:
-    """What stays of the run beside the weights: how it was done, in how much time, with which versions."""
+def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels) -> Saved:
+    """The classifier in the middle of its training, its decision not fitted yet."""
+    return Saved(None, network, tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()})
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if not isinstance(value, (dict, list))}
+
+
+def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
+    """What of the record is known before training: how it will be done, with which versions."""
     packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
     return {
         "config": config.model_dump(mode="json"),
@@ -86,15 +107,20 @@ def _record(
         "max_length": recipe.max_length,
         "base": base.name,
         "base_origin": base.origin,
-        "decision": decision.as_json(),
+        "seed": recipe.seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
+
+
+def _after(training: Training) -> dict[str, Any]:
+    """What of the record training brings: how it went, in how much time."""
+    return {
         "best_epoch": training.best_epoch,
         "epochs_run": len(training.history),
         "alarms": list(training.alarms),
-        "seed": recipe.seed,
         "train_seconds": training.seconds,
         "train_rows_per_second": training.rows_per_second,
         "peak_memory_mib": peak_memory_mib(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
     }
 
 

@@ -16,6 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 Say = Callable[[str], None]
+# Called with the number of an epoch that is better than those before it.
+Kept = Callable[[int], None]
 LOWER_IS_BETTER = ("loss", "mse", "mae")
 
 
@@ -100,9 +102,10 @@ class Best(TrainerCallback):
     5.3 restores a checkpoint of BERT without its layer norms, and says nothing.)
     """
 
-    def __init__(self, metric: str, patience: int) -> None:
+    def __init__(self, metric: str, patience: int, kept: Kept | None = None) -> None:
         self._metric = metric
         self._patience = patience
+        self._kept = kept
         self._value = -math.inf
         self._weights: dict[str, Any] = {}
         self._since = 0
@@ -116,6 +119,8 @@ class Best(TrainerCallback):
         if value > self._value or not self._weights:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
             self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in model.state_dict().items()}
+            if self._kept:
+                self._kept(self.epoch)
             return
         self._since += 1
         control.should_training_stop |= self._since >= self._patience

@@ -24,7 +24,7 @@ from classifine.infer.forward import logits
 from classifine.labels import Task
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
-from classifine.train.progress import Alarm, Best, History, Meter, Say
+from classifine.train.progress import Alarm, Best, History, Kept, Meter, Say
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 
@@ -162,22 +162,33 @@ def _in_head(network: Any, name: str) -> bool:
     return not name.startswith(prefix) or name.startswith(f"{prefix}pooler.")
 
 
-def train(network: Any, rows: Any, validation: Any, pad_id: int, recipe: Recipe, folder: str, say: Say) -> Training:
+def train(
+    network: Any,
+    rows: Any,
+    validation: Any,
+    pad_id: int,
+    recipe: Recipe,
+    folder: str,
+    say: Say,
+    kept: Kept | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
+    `kept` is called after each epoch that is better than those before, with `network` as it then stands.
     """
     history = History(metrics.HEADLINE[recipe.task][:2], say)
     alarm = Alarm(targets_of(rows), history, say)
     meter = Meter(recipe.batch_size, say)
-    best = Best(recipe.metric, recipe.patience)
+    best = Best(recipe.metric, recipe.patience, kept)
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),
         train_dataset=rows,
         eval_dataset=validation,
         data_collator=collator(pad_id),
-        callbacks=[history, alarm, meter, best],
+        callbacks=[history, alarm, meter, best, *callbacks],
         validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
         sharpness=recipe.sharpness,

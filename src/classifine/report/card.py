@@ -1,0 +1,181 @@
+"""The model card: only facts of the run, of the weights that were kept, in the form that the Hub reads.
+
+It puts into words what the record and the evaluation say, and knows nothing about networks.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from classifine.labels import Task
+from classifine.metrics import HEADLINE
+from classifine.report.text import numbers
+
+# What the Hub calls our metrics, where it has a name for them.
+HUB_METRICS = {
+    "macro_f1": "f1", "micro_f1": "f1", "weighted_f1": "f1", "sample_f1": "f1", "macro_precision": "precision",
+    "macro_recall": "recall", "mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr",
+}  # fmt: skip
+_ASKED: dict[Task, str] = {
+    "single": "chooses one of {count} labels for a text",
+    "multi": "decides for each of {count} labels whether it holds for a text",
+    "score": "gives a text a number",
+}
+_NO_EVALUATION = "No evaluation lies beside this classifier: it was saved without test rows."
+
+
+def card(
+    record: Mapping[str, Any], evaluation: Mapping[str, Any], repository: str | None = None, licence: str | None = None
+) -> str:
+    """The card of a classifier from its record and (or an empty one) its evaluation.
+
+    `repository` is where it will be published; without one the lines of use name a place to put the folder's path.
+    """
+    where = repository or "PATH"
+    title = (repository or record.get("name") or "classifier").rpartition("/")[2]
+    parts = [
+        _metadata(record, evaluation, title, licence), f"# {title}", _what(record), _table_of_labels(record, evaluation),
+        "## Evaluation", *_judged(record, evaluation), "## Data", *_data(record), "## Training", *_training(record),
+        "## Use", _use(record, where),
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: str, licence: str | None) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    name, on_hub = _data_name(record)
+    results = [
+        EvalResult(
+            task_type="text-classification", dataset_type=name, dataset_name=name, dataset_split="test",
+            metric_type=HUB_METRICS.get(metric, metric), metric_name=metric, metric_value=round(value, 4),
+        )
+        for metric, value in _headline(record, evaluation).items()
+    ]  # fmt: skip
+    data = ModelCardData(
+        language=record.get("language"),
+        license=licence,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["text-classification", "classifine"],
+        # Only the name of a repository is for others to read, never a path of this machine.
+        base_model=None if _own_base(record) else record["base"],
+        datasets=[name] if on_hub else None,
+        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _headline(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, float]:
+    return {name: evaluation["metrics"][name] for name in HEADLINE[record["task"]]} if evaluation else {}
+
+
+def _own_base(record: Mapping[str, Any]) -> bool:
+    return bool(record["base_origin"] == "a local folder")
+
+
+def _data_name(record: Mapping[str, Any]) -> tuple[str, bool]:
+    """(what the training rows are called, whether that is a set on the Hub)."""
+    source = record["config"]["data"].get("source")
+    if record.get("data_on_hub"):
+        return str(source), True
+    return (Path(str(source).replace("\\", "/")).name if source else "the author's own rows"), False
+
+
+def _what(record: Mapping[str, Any]) -> str:
+    asked = _ASKED[record["task"]].format(count=len(record["labels"]))
+    if record["columns"]["pair"] is not None:
+        asked = asked.replace("a text", "a pair of texts")
+    base = "an encoder of the author's" if _own_base(record) else f"[{record['base']}](/{record['base']})"
+    language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
+    return f"A network that {asked}, fine-tuned from {base} with classifine.{language}"
+
+
+def _table_of_labels(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    if record["task"] == "score":
+        return ""
+    thresholds = record["decision"].get("thresholds")
+    head = [
+        "label",
+        *(["threshold"] if thresholds else []),
+        *(["precision", "recall", "F1", "test rows"] if evaluation else []),
+    ]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for i, name in enumerate(record["labels"]):
+        cells = [f"`{name}`", *([f"{thresholds[i]:.3f}"] if thresholds else [])]
+        if evaluation:
+            found = evaluation["classes"][i]
+            cells += [*(f"{found[key]:.3f}" for key in ("precision", "recall", "f1")), str(found["support"])]
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[str]:
+    if not evaluation:
+        yield _NO_EVALUATION
+        return
+    yield (
+        f"On {evaluation['rows']} test rows that had no part in training or in any choice, with the weights that are "
+        f"published here (the best of {record['epochs_run']} epochs on validation rows):"
+    )
+    rows = [f"| {name} | {value:.4f} |" for name, value in _headline(record, evaluation).items()]
+    yield "\n".join(["| metric | value |", "| --- | --- |", *rows])
+    if evaluation["baselines"]:
+        others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
+        named = zip(evaluation["baselines"], others, strict=True)
+        yield "Beside it, on the same rows:"
+        yield "\n".join(f"- {baseline['name']}: {numbers(found)}" for baseline, found in named)
+        yield str(evaluation["verdict"])
+
+
+def _data(record: Mapping[str, Any]) -> Iterator[str]:
+    name, on_hub = _data_name(record)
+    rows = ", ".join(f"{count} {part}" for part, count in record.get("rows", {}).items())
+    yield f"{f'[{name}](/datasets/{name})' if on_hub else name}{f': {rows} rows' if rows else ''}."
+
+
+def _training(record: Mapping[str, Any]) -> Iterator[str]:
+    recipe = record["recipe"]
+    shown = {
+        "epochs": f"{record['epochs_run']} of {recipe['epochs']}, the best: {record['best_epoch']} (by {recipe['metric']})",
+        "batch size": recipe["batch_size"],
+        "optimizer": recipe["optimizer"] if recipe["rho"] is None else f"{recipe['optimizer']}, rho {recipe['rho']:g}",
+        "peak learning rate": f"{recipe['learning_rate']:g}, {recipe['head_rate']:g} times that for the new head",
+        "schedule": f"{recipe['schedule']}, {recipe['warmup_steps']} of {recipe['steps']} steps to warm up",
+        "weight decay": recipe["weight_decay"],
+        "precision": f"{recipe['precision']} on the {recipe['device']}",
+        "tokens kept of a text": recipe["max_length"],
+        "seed": record["seed"],
+        "time": f"{record['train_seconds']:.0f} s, {record['train_rows_per_second']:.0f} rows/s",
+        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+    }
+    yield "\n".join(
+        ["| setting | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in shown.items())]
+    )
+    for alarm in record["alarms"]:
+        yield f"During training: {alarm}"
+
+
+def _use(record: Mapping[str, Any], where: str) -> str:
+    pair = record["columns"]["pair"] is not None
+    text = '{"text": "a text", "text_pair": "another"}' if pair else '"a text"'
+    own = '[("a text", "another")]' if pair else '["a text"]'
+    # The pipeline names the best label only; with several labels each is to be held against its threshold.
+    every = ", top_k=None" if record["task"] == "multi" else ""
+    return f"""With plain transformers:
+
+```python
+from transformers import pipeline
+classify = pipeline("text-classification", "{where}", truncation=True)
+classify({text}{every})
+```
+
+With classifine, {"and the thresholds of the table" if record["task"] == "multi" else "for many texts at once"}:
+
+```python
+from classifine import TextClassifier
+classifier = TextClassifier.from_pretrained("{where}")
+classifier.predict({own})
+```"""
