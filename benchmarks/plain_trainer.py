@@ -1,7 +1,8 @@
 """A fine-tuning script as the tutorials write it, for comparison: AutoModel, DataCollatorWithPadding, Trainer.
 
-    python benchmarks/plain_trainer.py BASE TRAIN.jsonl TEST.jsonl --epochs 2 [--pad-to 256]
+    python benchmarks/plain_trainer.py BASE TRAIN.jsonl TEST.jsonl --epochs 2 [--pad-to 256] [--bf16]
 
+Rows have a text, a second one in `pair` where the task is of pairs, and a label: text, or a number to be predicted.
 Without --pad-to each batch is padded to its longest row. Prints one JSON line. It imports nothing of classifine.
 """
 
@@ -10,8 +11,10 @@ import json
 import resource
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import load_dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -32,19 +35,23 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-5)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--predictions", help="JSON file to write the predictions to")
     args = parser.parse_args()
 
     rows = load_dataset("json", data_files={"train": args.train, "test": args.test})
-    names = sorted(set(rows["train"]["label"]))
+    scores = isinstance(rows["train"][0]["label"], float)
+    names = ["score"] if scores else sorted(set(rows["train"]["label"]))
     tokenizer = AutoTokenizer.from_pretrained(args.base)
     padding = {"padding": "max_length"} if args.pad_to else {}
 
     def preprocess(batch):
-        encoded = tokenizer(batch["text"], truncation=True, max_length=args.pad_to or 256, **padding)
-        encoded["labels"] = [names.index(label) for label in batch["label"]]
+        texts = (batch["text"], batch["pair"]) if "pair" in batch else (batch["text"],)
+        encoded = tokenizer(*texts, truncation=True, max_length=args.pad_to or 256, **padding)
+        encoded["labels"] = [label if scores else names.index(label) for label in batch["label"]]
         return encoded
 
-    encoded = rows.map(preprocess, batched=True, remove_columns=["text", "label"])
+    encoded = rows.map(preprocess, batched=True, remove_columns=rows["train"].column_names)
     model = AutoModelForSequenceClassification.from_pretrained(args.base, num_labels=len(names))
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -58,6 +65,8 @@ def main() -> None:
             report_to="none",
             disable_tqdm=True,
             seed=args.seed,
+            bf16=args.bf16,
+            use_cpu=not torch.cuda.is_available(),
         )
         trainer = Trainer(
             model=model,
@@ -69,8 +78,12 @@ def main() -> None:
         start = time.monotonic()
         trainer.train()
         seconds = time.monotonic() - start
-        predicted = trainer.predict(encoded["test"]).predictions.argmax(axis=-1)
+        found = trainer.predict(encoded["test"]).predictions
+    predicted = found[:, 0] if scores else found.argmax(axis=-1)
     truth = np.array(encoded["test"]["labels"])
+    if args.predictions:
+        answers = [float(value) if scores else names[value] for value in predicted]
+        Path(args.predictions).write_text(json.dumps(answers), encoding="utf-8")
     result = {
         "train_seconds": seconds,
         "rows_per_second": args.epochs * len(encoded["train"]) / seconds,

@@ -1,0 +1,115 @@
+"""GLUE's validation rows: `classifine glue TASK --seed N`, no other flag, beside a plain Trainer script, over seeds.
+
+    python benchmarks/glue.py [--data DIR] [--tasks cola sst2 ...] [--seeds 42 43 44] [--side both] [--runs DIR]
+
+The plain script (plain_trainer.py: 3 epochs, batches of 32, bfloat16, all train rows) is given its best of three
+learning rates, chosen by its score with seed 42 on the very rows that are reported, which favours it. classifine cuts
+a tenth off train to choose its epoch and never looks at the reported rows before. Every run is kept under --runs
+and not repeated. Prints a table in Markdown: mean of each official metric over the seeds with its spread.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from classifine.config import DEFAULT_BASE
+from classifine.data.glue import GlueTask, read_glue, task_named
+from classifine.model.base import find_base
+
+HERE = Path(__file__).parent
+TASKS = ["cola", "sst2", "mrpc", "stsb", "rte", "wnli"]
+RATES = ["2e-5", "5e-5", "1e-4"]
+
+
+def rows_of(part: Any) -> list[dict[str, Any]]:
+    texts = ({"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]} for text in part.texts)
+    return [{**text, "label": label} for text, label in zip(texts, part.labels, strict=True)]
+
+
+def write_rows(task: GlueTask, data: Path, folder: Path) -> list[Any]:
+    """Write train and validation for the plain script; the labels of the validation rows."""
+    splits = read_glue(task, str(data))
+    for part in (splits.train, splits.test):
+        target = folder / f"{task.name}-{part.name}.jsonl"
+        if not target.exists():
+            target.write_text("".join(json.dumps(row) + "\n" for row in rows_of(part)), encoding="utf-8")
+    return [row["label"] for row in rows_of(splits.test)]
+
+
+def run(command: list[str], log: Path) -> str:
+    with log.open("w") as file:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=file, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed; see {log}")
+    return done.stdout
+
+
+def ours(task: GlueTask, data: Path, runs: Path, seed: int) -> dict[str, float]:
+    place = runs / f"{task.name}-{seed}"
+    if not place.with_suffix(".json").exists():
+        flags = ["--data", str(data), "--seed", str(seed), "-o", str(place), "--overwrite", "--json"]
+        out = run([sys.executable, "-m", "classifine", "glue", task.name, *flags], place.with_suffix(".log"))
+        place.with_suffix(".json").write_text(out, encoding="utf-8")
+    found = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))[0]
+    return {name: found[name] for name in task.metrics}
+
+
+def plain(task: GlueTask, data: Path, runs: Path, seed: int, rate: str) -> dict[str, float]:
+    kept = runs / f"{task.name}-{seed}-plain-{rate}.json"
+    truth = write_rows(task, data, runs)
+    if not kept.exists():
+        files = [str(runs / f"{task.name}-{name}.jsonl") for name in ("train", "test")]
+        flags = ["--epochs", "3", "--batch-size", "32", "--bf16", "--seed", str(seed), "--learning-rate", rate]
+        base = str(find_base(DEFAULT_BASE).folder)
+        command = [sys.executable, str(HERE / "plain_trainer.py"), base, *files, *flags]
+        run([*command, "--predictions", str(kept)], kept.with_suffix(".log"))
+    return official(task, truth, json.loads(kept.read_text(encoding="utf-8")))
+
+
+def official(task: GlueTask, truth: list[Any], answers: list[Any]) -> dict[str, float]:
+    known = {
+        "accuracy": accuracy_score,
+        "f1": lambda true, given: f1_score(true, given, pos_label=task.labels[1]),
+        "mcc": matthews_corrcoef,
+        "pearson": lambda true, given: pearsonr(true, given).statistic,
+        "spearman": lambda true, given: spearmanr(true, given).statistic,
+    }
+    return {name: float(known[name](truth, answers)) for name in task.metrics}
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
+    parser.add_argument("--side", choices=["both", "ours", "plain"], default="both")
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmark-glue"))
+    args = parser.parse_args()
+    args.runs.mkdir(parents=True, exist_ok=True)
+    print("| task | metric | classifine | plain Trainer | its learning rate |\n| --- | --- | --- | --- | --- |")
+    for task in map(task_named, args.tasks):
+        here, there, best = [], [], ""
+        if args.side != "plain":
+            here = [ours(task, args.data, args.runs, seed) for seed in args.seeds]
+        if args.side != "ours":
+            first = {rate: plain(task, args.data, args.runs, args.seeds[0], rate) for rate in RATES}
+            best = max(RATES, key=lambda rate: first[rate][task.metrics[0]])
+            there = [plain(task, args.data, args.runs, seed, best) for seed in args.seeds]
+        for name in task.metrics:
+            sides = [spread([found[name] for found in side]) if side else "-" for side in (here, there)]
+            print(f"| {task.submission} | {name} | {' | '.join(sides)} | {best} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
