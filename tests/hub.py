@@ -134,7 +134,7 @@ def make_handler(hub):
                 self.answer_json([item for item in entries if item["path"] in wanted])
             elif what == "tree":
                 found = [item for item in entries if item["path"].startswith("/".join(parts[2:]))]
-                self.answer_json(found) if found else self.refuse(404, "EntryNotFound")
+                self.answer_json(found) if found or not parts[2:] else self.refuse(404, "EntryNotFound")
             else:
                 siblings = [{"rfilename": item["path"]} for item in entries]
                 self.answer_json({"id": name, "sha": last.oid, "siblings": siblings, "private": name in hub.private})
@@ -172,6 +172,8 @@ def make_handler(hub):
             header = next(line["value"] for line in lines if line["key"] == "header")
             for line in lines:
                 value = line["value"]
+                if line["key"] == "deletedFile":
+                    del files[value["path"]]
                 if line["key"] == "file":
                     files[value["path"]] = base64.b64decode(value["content"])
                 elif line["key"] == "lfsFile":

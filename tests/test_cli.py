@@ -104,13 +104,13 @@ def test_a_reader_that_goes_away_is_no_mistake(trained, tmp_path):
 def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_path, monkeypatch):
     from classifine.train import fit
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(fit, "train", interrupted)
     code, out, err = call("train", tickets, *quick, "-o", "model")
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "classifine: stopped; no file or folder was written."
+    assert err.splitlines()[-1] == "classifine: stopped; nothing half-written was left."
     assert list(tmp_path.iterdir()) == []
 
 

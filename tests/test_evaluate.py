@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 from classifine.decide import Decision
 from classifine.labels import Labels
 from classifine.report.evaluate import Baseline, Evaluation, baselines, evaluate, prediction_lines
-from classifine.report.text import card, evaluation_lines
+from classifine.report.text import evaluation_lines
 
 CHANCE = Baseline("chance", {"accuracy": 0.25, "macro_f1": 0.2})
 LABELS = Labels(("a", "b", "c", "d"))
@@ -124,15 +124,6 @@ def test_the_confusion_of_many_classes_is_left_to_the_file():
     text = "\n".join(evaluation_lines(found))
     assert "confusion" not in text
     assert "class 12" in text
-
-
-def test_a_card_names_no_path_in_its_metadata(made):
-    evaluation = evaluate(*made, LABELS, Decision()).as_json()
-    record = {"base": "owner/base", "labels": LABELS.names, "task": "single", "base_origin": "the Hub",
-              "name": "x", "rows": {"train": 5, "validation": 2, "test": 200}, "best_epoch": 1}  # fmt: skip
-    assert "base_model: owner/base" in card(record, evaluation)
-    assert "base_model" not in card({**record, "base_origin": "a local folder"}, evaluation)
-    assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in card(record, evaluation)
 
 
 def test_baselines_of_several_labels():

@@ -7,13 +7,11 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 from conftest import QUICK
-from hub import TOKEN, serving
+from hub import COMMIT, TOKEN, Commit, serving
 from test_hub import call
 
-from classifine.publish import files
-from classifine.report.card import card
+from classifine.publish import _public, files
 
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
 PLAIN = {"HF_HUB_DISABLE_XET": "1"}
@@ -39,14 +37,18 @@ def told(trained, tmp_path_factory):
     place = tmp_path_factory.mktemp("afternoon")
     (place / "new.csv").write_text("text\nthe parcel is late again\nlove it\n", "utf-8")
     mine = shutil.copytree(trained, place / "mine")
-    (mine / "README.md").write_text("---\nlicense: mit\n---\n# In my own words\n", "utf-8")
+    (mine / "README.md").write_text('---\nlicense: mit\n---\n# In my own words\n\nLoad "PATH".\n', "utf-8")
+    broken = shutil.copytree(trained, place / "broken")
+    (broken / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes()[:5000])
     lines = {
         "dry": ["publish", str(trained), "maria/tickets", "--dry-run"],
         "first": ["publish", str(trained), "maria/tickets", "--license", "mit"],
         "theirs": ["predict", "maria/tickets", str(place / "new.csv")],
         "ours": ["predict", str(trained), str(place / "new.csv")],
         "private": ["publish", str(mine), "maria/mine", "--private"],
-        "again": ["publish", str(mine), "maria/tickets"],
+        "again": ["publish", str(mine), "maria/tickets", "--license", "apache-2.0"],
+        "exposed": ["publish", str(mine), "maria/tickets", "--private"],
+        "broken": ["publish", str(broken), "maria/tickets"],
     }
     with serving() as hub:
         answers = call(hub.address, place / "home", *lines.values(), **LOGGED_IN)
@@ -82,7 +84,7 @@ def test_the_published_card_is_complete_and_parsed_by_the_hubs_own_client(told, 
     evaluation = json.loads((trained / "evaluation.json").read_text("utf-8"))
     found = {result.metric_name: result.metric_value for result in data.eval_results}
     assert found["accuracy"] == round(evaluation["metrics"]["accuracy"], 4)
-    assert {result.dataset_split for result in data.eval_results} == {"test"}
+    assert {result.dataset_split for result in data.eval_results} == {"train"}  # which the test rows were cut from
     assert (data.license, data.library_name, data.pipeline_tag) == ("mit", "transformers", "text-classification")
     assert data.model_name == "tickets"
     assert 'pipeline("text-classification", "maria/tickets", truncation=True)' in text
@@ -99,12 +101,40 @@ def test_no_path_of_this_machine_is_published(told, trained, tickets, base):
             assert str(place).encode() not in content, name
 
 
+def test_a_relative_path_is_one_of_this_machine_too(trained):
+    record = json.loads((trained / "classifine.json").read_text("utf-8"))
+    data = {"source": "data/secret/rows.csv", "validation": r"C:\secret\dev.csv", "test": None}
+    record = {**record, "config": {**record["config"], "data": data}, "base": "bases/secret/tiny"}
+    public = _public(record)
+    assert public["config"]["data"] == {"source": "rows.csv", "validation": "dev.csv", "test": None}
+    assert "secret" not in json.dumps(public)
+    kept = _public({**record, "data_on_hub": True, "base_origin": "the Hub", "base": "owner/base"})
+    assert (kept["config"]["data"]["source"], kept["base"]) == ("data/secret/rows.csv", "owner/base")
+
+
 def test_history_is_kept_and_a_card_that_its_author_wrote_stays(told):
     hub, answers = told
     assert answers["again"][0] == 0
     assert len(hub.repositories["models", "maria/tickets"]) == 3
     assert published(hub)["README.md"] != published(hub, 2)["README.md"]
-    assert published(hub, 2)["README.md"].decode().endswith("# In my own words\n")
+    text = published(hub, 2)["README.md"].decode()
+    assert text.endswith('# In my own words\n\nLoad "maria/tickets".\n')
+    assert "license: apache-2.0" in text
+    assert hub.repositories["models", "maria/tickets"][1].message.startswith("accuracy ")
+
+
+def test_a_public_repository_is_not_taken_for_a_private_one(told):
+    code, out, stderr = told[1]["exposed"]
+    assert (code, out) == (1, "")
+    assert "maria/tickets is there already and public, and --private was given" in words(stderr)[0]
+
+
+def test_a_folder_that_does_not_load_takes_nobodys_place(told):
+    hub, answers = told
+    code, out, stderr = answers["broken"]
+    assert (code, out) == (1, "")
+    assert "did not load as a text classifier" in words(stderr)[0]
+    assert len(hub.repositories["models", "maria/tickets"]) == 3
 
 
 def test_private(told):
@@ -152,14 +182,25 @@ def test_each_failure_is_one_sentence(hub, trained, tmp_path):
     assert answers[-1][0] == 0
 
 
+def test_the_clients_own_way_to_upload_fails_in_our_words(hub, trained, tmp_path):
+    publish = ["publish", str(trained), "maria/tickets"]
+    lines = [
+        line for fault in (401, 403) for line in ({"GET /api/models/maria/tickets/xet-write-token": fault}, publish)
+    ]
+    refused, forbidden = call(hub.address, tmp_path / "home", *lines, HF_TOKEN=TOKEN)
+    assert "The Hub did not accept the token" in words(refused[2])[0]
+    assert "does not let this token write to maria/tickets" in words(forbidden[2])[0]
+
+
 def test_what_can_be_known_beforehand_asks_nothing_of_the_hub(hub, trained, tickets, base, tmp_path):
     (tmp_path / "empty").mkdir()
     train = ["train", str(tickets), "--base", str(base), "-o", str(tmp_path / "model"), "--publish"]
-    no_token, no_name, no_model, late, nameless = call(
+    no_token, no_name, no_dry, no_model, late, nameless = call(
         hub.address,
         tmp_path / "home",
         ["publish", str(trained), "maria/tickets"],
         ["publish", str(trained), "tickets, the second"],
+        ["publish", str(trained), "tickets, the second", "--dry-run"],
         ["publish", str(tmp_path / "empty"), "maria/tickets"],
         [*train, "maria/tickets"],
         [*train, "maria"],
@@ -167,6 +208,7 @@ def test_what_can_be_known_beforehand_asks_nothing_of_the_hub(hub, trained, tick
     for (code, out, stderr), sentence in (
         (no_token, "There is no token for the Hub"),
         (no_name, "OWNER/NAME is 'tickets, the second'; expected OWNER/NAME"),
+        (no_dry, "OWNER/NAME is 'tickets, the second'; expected OWNER/NAME"),
         (no_model, "is not a saved classifier"),
         (late, "There is no token for the Hub"),
         (nameless, "--publish is 'maria'; expected OWNER/NAME"),
@@ -185,6 +227,9 @@ def quick(tickets, base, folder, *more):
 
 def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_path):
     train = [quick(tickets, base, tmp_path / name, "--every-save", "--publish") for name in ("whole", "failed", "not")]
+    # What an earlier run left there says nothing about the new weights.
+    old = {"evaluation.json": b"{}", "README.md": b"old", "notes.txt": b"mine"}
+    hub.repositories["models", "maria/tickets"] = [Commit(COMMIT, "earlier", old)]
     whole, failed, refused = call(
         hub.address,
         tmp_path / "home",
@@ -197,8 +242,10 @@ def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_
     assert whole[0] == 0, whole[2]
     _, *commits = hub.repositories["models", "maria/tickets"]
     assert len(commits) >= 2
+    assert "evaluation.json" not in commits[0].files
+    assert "notes.txt" in commits[-1].files
     assert [commit.message.split()[0] for commit in commits[:-1]] == ["Epoch"] * (len(commits) - 1)
-    assert "README.md" not in commits[0].files
+    assert "In training: the weights after epoch 1" in commits[0].files["README.md"].decode()
     assert {"model.safetensors", "classifine.json", "tokenizer.json"} <= set(commits[0].files)
     assert commits[-1].files["model.safetensors"] == (tmp_path / "whole" / "model.safetensors").read_bytes()
     # An epoch that the Hub does not take does not end training, and the classifier is whole in the end.
@@ -224,7 +271,7 @@ from classifine.errors import HubError
 real = publish._plain_scores
 publish._plain_scores = lambda *args: real(*args)[:, ::-1]
 try:
-    publish.publish(Path(sys.argv[1]), "maria/tickets", False, None, lambda line: None)
+    publish.publish(Path(sys.argv[1]), publish.Target("maria/tickets"), lambda line: None)
 except HubError as error:
     print(error)
 """
@@ -267,7 +314,7 @@ print(list(back.predict(["the parcel is late again"])))
     done = subprocess.run([sys.executable, "-c", script, str(trained)], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith(f"{hub.address}/maria/other/commit/")
-    assert "No evaluation lies beside this classifier" in hub.files("maria/other")["README.md"].decode()
+    assert "No evaluation was saved with this classifier" in hub.files("maria/other")["README.md"].decode()
 
 
 def test_files_are_chosen_by_what_they_are(trained, tmp_path):
@@ -277,19 +324,3 @@ def test_files_are_chosen_by_what_they_are(trained, tmp_path):
     wanted, left = files(folder)
     assert {item.name for item in left} == {*STAY, "notes.txt", "more"}
     assert len(wanted) + len(left) == len(list(folder.iterdir()))
-
-
-@pytest.mark.parametrize("task", ["multi", "score"])
-def test_cards_of_the_other_tasks(trained, task):
-    record = json.loads((trained / "classifine.json").read_text("utf-8"))
-    names = ["a|b", "c"] if task == "multi" else ["score"]
-    record |= {"task": task, "labels": names, "decision": {"temperature": 1.0, "thresholds": [0.3, 0.6]}}
-    metrics = {"macro_f1": 0.5, "micro_f1": 0.5, "weighted_f1": 0.5, "sample_f1": 0.5, "subset_accuracy": 0.5}
-    metrics |= {"ranking_precision": 0.5, "pearson": 0.5, "spearman": 0.5, "mse": 0.5, "mae": 0.5}
-    table = [{"label": name, "precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 3} for name in names]
-    evaluation = {"rows": 5, "metrics": metrics, "classes": table, "baselines": [], "verdict": "Fine."}
-    text = card(record, evaluation, "maria/it")
-    data = yaml.safe_load(text.split("---")[1])
-    metric = "ranking_precision" if task == "multi" else "mae"
-    assert metric in {found["name"] for found in data["model-index"][0]["results"][0]["metrics"]}
-    assert ("| `a&#124;b` | 0.300 |" in text) == (task == "multi")

@@ -10,7 +10,6 @@ from test_glue import lay_out
 from typer.testing import CliRunner
 
 from classifine.cli import app
-from classifine.config import build, load_toml
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.toml"))
@@ -39,37 +38,57 @@ def test_a_recipe_opens_with_its_command_and_its_score(path):
     assert "Published: " in comment or "Measured " in comment
 
 
-def rows_for(settings, folder):
-    task = settings["data"].get("task", "single")
+# The columns of the sets, as far as they matter: (texts, label, how a row's label is written).
+COLUMNS = {
+    "ag-news-roberta": ("text", "label", list),
+    "ag-news-bert": ("text", "label", list),
+    "smsa-indonesian": ("text", "label", str),
+    "twitter-topics-bert": ("text", "label", list),
+    "go-emotions": ("text", "labels", list),
+}
+
+
+def rows_for(name, folder):
+    text, label, kind = COLUMNS[name]
+    names = sorted({answer for _, answer in made_up(60)})
     target = folder / "rows.jsonl"
     with target.open("w", encoding="utf-8") as file:
-        for text, label in made_up(60):
-            file.write(json.dumps({"text": text, "label": [label, "praise"] if task == "multi" else label}) + "\n")
+        for number, (words, answer) in enumerate(made_up(60)):
+            written = answer if kind is str else names.index(answer)
+            value = [answer, "praise"] if name == "go-emotions" else written
+            file.write(json.dumps({text: words, label: value, "id": f"row{number}"}) + "\n")
     return target
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_planned(path, base, tmp_path, monkeypatch):
-    settings = tomllib.loads(path.read_text("utf-8"))
-    own = {"--base": str(base), "--max-length": "32"}
+    own = ["--base", str(base), "--max-length", "32"]
     if path.stem.startswith("glue-"):
         lay_out(tmp_path, path.stem.removeprefix("glue-"))
-        command, own["--data"] = ["glue", str(path)], str(tmp_path)
+        command = ["glue", str(path), "--data", str(tmp_path)]
     else:
         command = ["train", str(path)]
-        if not path.stem.startswith("multilingual"):
-            command += ["--set", f"data.source={rows_for(settings, tmp_path)}"]
+        if path.stem in COLUMNS:
+            command += ["--set", f"data.source={rows_for(path.stem, tmp_path)}"]
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, [*command, *(word for pair in own.items() for word in pair), "--dry-run", "--json"])
+    done = CliRunner().invoke(app, [*command, *own, "--dry-run", "--json"])
     assert done.exit_code == 0, done.output
     plan = json.loads(done.stdout)
-    wanted = load_toml(path)["train"]
-    assert {name: plan["recipe"][name] for name in wanted if name in plan["recipe"] and name not in ("metric",)} == {
-        name: value for name, value in wanted.items() if name in plan["recipe"] and name not in ("metric",)
-    }
-    if "metric" in wanted:
-        assert plan["recipe"]["metric"] == wanted["metric"]
-    assert build(load_toml(path)).model.base == settings["model"]["base"]
+    recipe, wanted = plan["recipe"], tomllib.loads(path.read_text("utf-8"))["train"]
+    warmup = wanted.pop("warmup", 0.1)
+    assert recipe["warmup_steps"] == round(warmup if warmup >= 1 else warmup * recipe["steps"])
+    # Trackers are told of a run; they are no part of how it is trained.
+    wanted.pop("track", None)
+    assert {name: recipe[name] for name in wanted} == wanted
+    assert plan["task"] == {"glue-stsb": "score", "go-emotions": "multi"}.get(path.stem, "single")
+    assert [item.name for item in tmp_path.iterdir() if item.name in ("runs", "wandb", "tensorboard")] == []
+
+
+def test_a_recipe_for_glue_names_one_of_its_tasks(tmp_path):
+    (tmp_path / "run.toml").write_text('[data]\nsource = "rows.csv"\n', "utf-8")
+    done = CliRunner().invoke(app, ["glue", str(tmp_path / "run.toml"), "--dry-run"])
+    assert done.exit_code == 1
+    assert "has the source rows.csv; expected one of GLUE, such as nyu-mll/glue:rte" in str(done.exception)
 
 
 def test_the_recipe_for_few_labels_goes_from_end_to_end(base, tmp_path):

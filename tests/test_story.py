@@ -115,7 +115,7 @@ def test_nothing_is_left_behind_where_training_fails(tickets, base, tmp_path, mo
 
     from classifine.train import fit
 
-    def broken(*args):
+    def broken(*args, **kwargs):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(fit, "train", broken)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import QUICK
+from conftest import QUICK, fitted_on
 
 from classifine.errors import TrackingError
 from classifine.train.track import Tracking, check_trackers
@@ -119,8 +119,38 @@ def test_standard_output_carries_the_folder_alone(tracked):
     assert tracked[1].stdout == "model\n"
 
 
-def test_nothing_is_tracked_unless_asked(trained):
-    assert {item.name for item in trained.parent.iterdir()} == {trained.name}
+def test_a_run_that_ends_badly_is_told_as_one_and_a_run_of_the_users_stays_open(tickets, base, tmp_path):
+    script = """
+import sys
+import mlflow, wandb
+from classifine.train.track import Tracking
+from transformers import TrainingArguments, TrainerState, TrainerControl
+own = wandb.init(project="mine")
+args = TrainingArguments("out", use_cpu=True)
+try:
+    with Tracking(["mlflow", "wandb"], "run", print) as tracking:
+        tracking.on_train_begin(args, TrainerState(), TrainerControl())
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    pass
+assert wandb.run is own
+wandb.log({"after": 1})
+wandb.finish()
+assert mlflow.search_runs(output_format="list")[0].info.status == "FAILED"
+# A run that is ours is ended by us.
+with Tracking(["wandb"], "run", print) as tracking:
+    tracking.on_train_begin(args, TrainerState(), TrainerControl())
+    assert wandb.run is not None
+assert wandb.run is None
+"""
+    done = in_a_process_of_its_own(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_is_tracked_unless_asked(tickets, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fitted_on(tmp_path / "model", tickets, base, epochs=1)
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
     assert not any(name in sys.modules for name in ("wandb", "mlflow", "trackio"))
 
 

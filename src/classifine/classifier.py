@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import publish
-from classifine.config import Config, build, nested
+from classifine.config import Config, Hub, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.language import find_language
@@ -46,7 +46,7 @@ class TextClassifier:
             raise ConfigError(
                 f"'{files[0]}' is for files, which `classifine train` reads. Give the rows to fit instead."
             )
-        if hub := sorted({"publish", "private", "every_save", "license"} & settings.keys()):
+        if hub := sorted(Hub.model_fields.keys() & settings.keys()):
             raise ConfigError(
                 f"'{hub[0]}' is for `classifine train`. Call push_to_hub(\"OWNER/NAME\") after fit instead."
             )
@@ -118,10 +118,11 @@ class TextClassifier:
 
         Raises HubError where nobody is logged in (`classifine login`) or the Hub does not take it.
         """
+        target = publish.Target(repository, private, license)
         publish.check_target(repository, "push_to_hub")
         with tempfile.TemporaryDirectory() as place:
             folder = self.save_pretrained(Path(place) / repository.rpartition("/")[2])
-            return publish.publish(folder, repository, private, license, self._say, "push_to_hub(...)").url
+            return publish.publish(folder, target, self._say, "push_to_hub again").url
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "TextClassifier":

@@ -30,7 +30,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            say("classifine: stopped; no file or folder was written.")
+            say("classifine: stopped; nothing half-written was left.")
             sys.exit(130)
         except BrokenPipeError:
             # The reader of our output has gone; Python would complain again when it flushes at exit.
@@ -60,7 +60,7 @@ CHECKING = (
     "keep_shared",
 )
 LIMITS = ("max_train_rows", "max_eval_rows")
-HUB = ("publish", "private", "every_save", "license")
+HUB = tuple(name for section, name, _ in options() if section == "hub")
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
@@ -180,7 +180,9 @@ def check(
 @app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
+    ],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
     precision: Precision = "float32",
     as_json: AsJson = False,
@@ -202,7 +204,9 @@ def evaluate(
 @app.command()
 @with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
+    ],
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],
     output: Annotated[
         Path | None,
@@ -355,7 +359,7 @@ def publish_model(
     if dry:
         sys.stdout.write("".join(f"{line}\n" for line in publish.file_lines(model, repository)))
         return
-    sys.stdout.write(f"{publish.publish(model, repository, private, license, say).url}\n")
+    sys.stdout.write(f"{publish.publish(model, publish.Target(repository, private, license), say).url}\n")
 
 
 def configure(data: str, flags: dict[str, Any], assignments: list[str]) -> Config:

@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from classifine.errors import ConfigError
 from classifine.labels import Task
 
+# Of a setting that, unlike the others, nothing stands in for where it is not given.
+OFF: dict[str, Any] = {"off": True}
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -64,9 +66,14 @@ class Data(Section):
     validation_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for validation.")
     test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test.")
     max_train_rows: int | None = Field(
-        None, ge=2, description="Train on so many rows, drawn by seed with the classes in their shares."
+        None,
+        ge=2,
+        description="Train on so many rows, drawn by seed with the classes in their shares.",
+        json_schema_extra=OFF,
     )
-    max_eval_rows: int | None = Field(None, ge=2, description="Judge on so many rows of validation and of test.")
+    max_eval_rows: int | None = Field(
+        None, ge=2, description="Judge on so many rows of validation and of test.", json_schema_extra=OFF
+    )
     drop_duplicates: bool = Field(False, description="Keep one row of each text in train.")
     drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
     drop_unseen: bool = Field(False, description="Leave out evaluation rows whose label train lacks.")
@@ -122,7 +129,9 @@ class Train(Section):
     patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
     track: tuple[Tracker, ...] = Field(
-        (), description="Trackers to tell of the run, with commas: tensorboard, wandb, mlflow, trackio."
+        (),
+        description="Trackers to tell of the run, with commas: tensorboard, wandb, mlflow, trackio.",
+        json_schema_extra=OFF,
     )
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 
@@ -139,11 +148,15 @@ class Train(Section):
 class Hub(Section):
     """Where to publish the classifier."""
 
-    publish: str | None = Field(None, description="Repository on the Hub for the finished classifier: OWNER/NAME.")
+    publish: str | None = Field(
+        None, description="Repository on the Hub for the finished classifier: OWNER/NAME.", json_schema_extra=OFF
+    )
     private: bool = Field(False, description="Create that repository as a private one.")
     every_save: bool = Field(False, description="Publish each better epoch while training goes on, too.")
     license: str | None = Field(
-        None, description="Licence of the published classifier for its card, such as apache-2.0 or mit."
+        None,
+        description="Licence of the published classifier for its card, such as apache-2.0 or mit.",
+        json_schema_extra=OFF,
     )
 
 
@@ -250,7 +263,7 @@ def reference() -> str:
         lines += ["| setting | flag | type | default | what it does |", "| --- | --- | --- | --- | --- |"]
         for name, field in kind.model_fields.items():
             flag = "(the argument)" if name == "source" else f"`--{name.replace('_', '-')}`"
-            default = "found by itself" if field.default in (None, ()) else f"`{field.default}`"
+            default = _unset(field) if field.default in (None, ()) else f"`{field.default}`"
             lines.append(f"| `{name}` | {flag} | {type_name(field)} | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
 
@@ -265,11 +278,15 @@ def starter(chosen: Mapping[str, Mapping[str, Any]]) -> str:
             if name in chosen.get(section, {}):
                 lines.append(f"{name} = {_toml(chosen[section][name])}")
             elif field.default in (None, ()):
-                lines.append(f"# {name} = {type_name(field)}, found by itself")
+                lines.append(f"# {name} = {type_name(field)}, {_unset(field)}")
             else:
                 lines.append(f"# {name} = {_toml(field.default)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _unset(field: FieldInfo) -> str:
+    return "off" if field.json_schema_extra == OFF else "found by itself"
 
 
 def _toml(value: Any) -> str:

@@ -61,7 +61,7 @@ def official(task: GlueTask, evaluation: Evaluation) -> dict[str, float]:
 def train_task(name: str, source: str | None, config: Config, output: Path, overwrite: bool, say: Say) -> GlueScore:
     """Train one task and judge it on its validation rows; DataError or another ClassifineError where that fails."""
     task = task_named(name)
-    done = run.train(_of_task(task, config), output, overwrite, say, read_glue(task, source))
+    done = run.train(_of_task(task, config, source), output, overwrite, say, read_glue(task, source))
     scores = official(task, done.evaluation)
     say(f"glue    {task.submission}: {', '.join(f'{key} {value:.4f}' for key, value in scores.items())}")
     return GlueScore(task, scores, done.folder)
@@ -70,7 +70,7 @@ def train_task(name: str, source: str | None, config: Config, output: Path, over
 def plan_task(name: str, source: str | None, config: Config, say: Say) -> "Plan":
     """What `train_task` would do, in how much time and memory; trains and writes nothing."""
     task = task_named(name)
-    return run.dry_run(_of_task(task, config), None, False, say, read_glue(task, source))
+    return run.dry_run(_of_task(task, config, source), None, False, say, read_glue(task, source))
 
 
 def task_of(config: Config, path: Path) -> str:
@@ -83,10 +83,12 @@ def task_of(config: Config, path: Path) -> str:
     return task_named(name).name
 
 
-def _of_task(task: GlueTask, config: Config) -> Config:
-    # The best epoch is chosen by what will be reported; of F1 there is the macro average.
+def _of_task(task: GlueTask, config: Config, source: str | None) -> Config:
+    """The settings with the task's own: where the rows come from, and what chooses the best epoch."""
+    # The epoch is chosen by what will be reported; of F1 there is the macro average.
     metric = config.train.metric or {"f1": "macro_f1"}.get(task.metrics[0], task.metrics[0])
-    return config.model_copy(update={"train": config.train.model_copy(update={"metric": metric})})
+    data = config.data.model_copy(update={"source": source or f"{HUB}:{task.subset}"})
+    return config.model_copy(update={"data": data, "train": config.train.model_copy(update={"metric": metric})})
 
 
 def train_all(source: str, config: Config, output: Path, overwrite: bool, say: Say) -> list[GlueScore]:

@@ -4,9 +4,10 @@ The real client of the Hub does the work. What quotes the data (`predictions.jso
 and so does every path of this machine.
 """
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy as np
 from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
+from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.report.card import card
+from classifine.report.card import card, card_in_training, in_own_words, last_part
 
 Say = Callable[[str], None]
 CARD = "README.md"
@@ -28,11 +30,26 @@ PATTERNS = (
     CARD, "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "*.model",
     "special_tokens_map.json", "added_tokens.json", RECORD, "evaluation.json", "history.jsonl",
 )  # fmt: skip
+OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
 TRIED = ("Thank you, that was quick.", "nothing works and nobody answers!!", "Wo ist mein Paket?", "это хорошо", "很好")
 SAMPLE = 32  # texts that are tried
 # Scores of the published files against those of the folder: the same network, batched in another way.
 TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how a classifier is published: OWNER/NAME, made as a private one or not, the licence on its card."""
+
+    repository: str
+    private: bool = False
+    licence: str | None = None
+
+    def command(self, folder: Path) -> str:
+        """What publishes a folder there, to be typed."""
+        flags = f"{' --private' if self.private else ''}{f' --license {self.licence}' if self.licence else ''}"
+        return f"classifine publish {folder} {self.repository}{flags}"
 
 
 @dataclass(frozen=True)
@@ -62,12 +79,22 @@ def check_target(repository: str, flag: str = "--publish") -> None:
     require_token()
 
 
-def prepare(repository: str, private: bool, again: str) -> None:
-    """Create the repository unless it is there: before hours of training, rather than after them."""
+def prepare(target: Target, again: str) -> None:
+    """Create the repository unless it is there: before hours of training, rather than after them.
+
+    HubError where it is there and public, and a private one is wanted.
+    """
     from huggingface_hub import HfApi
 
-    with talking(repository, again):
-        HfApi().create_repo(repository, private=private or None, exist_ok=True)
+    name = target.repository
+    with talking(name, again):
+        HfApi().create_repo(name, private=target.private or None, exist_ok=True)
+        exposed = target.private and not HfApi().repo_info(name).private
+    if exposed:
+        raise HubError(
+            f"{name} is there already and public, and --private was given. Make it private in its settings on the Hub, "
+            "or choose another name."
+        )
 
 
 def files(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -80,6 +107,7 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def file_lines(folder: Path, repository: str) -> Iterator[str]:
     """What would be published where, for people to look at before it is."""
+    check_name(repository, "OWNER/NAME")
     wanted, left = files(folder)
     size = sum(item.stat().st_size for item in wanted)
     yield f"{len(wanted)} files, {_size(size)}, to {repository}:"
@@ -89,94 +117,103 @@ def file_lines(folder: Path, repository: str) -> Iterator[str]:
         yield f"not published: {', '.join(item.name for item in left)}"
 
 
-def publish(
-    folder: Path, repository: str, private: bool, licence: str | None, say: Say, again: str | None = None
-) -> Published:
+def publish(folder: Path, target: Target, say: Say, again: str | None = None) -> Published:
     """Publish a saved classifier as one commit on top of what the repository holds, and fetch it back to compare.
 
     `again` is what its user would type or call to try once more; `classifine publish` by itself.
     Raises HubError where the Hub does not take it, or where what it gives back answers otherwise.
     """
-    check_name(repository, "OWNER/NAME")
+    check_name(target.repository, "OWNER/NAME")
     record = read_record(folder)
     require_token()
-    for line in file_lines(folder, repository):
-        say(f"publish {line}")
-    again = again or f"classifine publish {folder} {repository}"
-    prepare(repository, private, again)
-    changed = {CARD: _card(folder, record, repository, licence), RECORD: json_text(_public(record), indent=2) + "\n"}
-    contents: dict[str, Path | bytes] = {item.name: item for item in files(folder)[0]}
-    contents |= {name: text.encode() for name, text in changed.items()}
-    done = _commit(repository, contents, _message(folder), again)
-    say(f"publish {done.url}")
-    _compare(folder, done, again)
-    say("publish fetched back with plain transformers: the same answers")
-    return done
-
-
-def publish_epoch(classifier: Saved, epoch: int, repository: str, again: str) -> Published:
-    """Publish the classifier as it stands after an epoch; its card and evaluation come with the finished one."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        save(place, classifier.network, classifier.tokenizer, classifier.labels, _public(classifier.record))
-        return _commit(repository, {item.name: item for item in place.iterdir()}, f"Epoch {epoch}", again)
-
-
-def _commit(repository: str, contents: dict[str, Path | bytes], message: str, again: str) -> Published:
-    from huggingface_hub import CommitOperationAdd, HfApi
-
-    with talking(repository, again):
-        adding = [CommitOperationAdd(name, content) for name, content in contents.items()]
-        done = HfApi().create_commit(repository, operations=adding, commit_message=message)
-    return Published(repository, done.commit_url, done.oid)
-
-
-def _message(folder: Path) -> str:
-    evaluation = _read(folder / "evaluation.json")
-    if not evaluation:
-        return "A text classifier made with classifine"
-    name, value = next(iter(evaluation["metrics"].items()))
-    return f"{name} {value:.4f} on {evaluation['rows']} test rows"
-
-
-def _card(folder: Path, record: dict[str, Any], repository: str, licence: str | None) -> str:
-    """The card for this repository; one that its author has changed is theirs, and stays as it is."""
-    evaluation, kept = _read(folder / "evaluation.json"), folder / CARD
-    if kept.is_file() and kept.read_text(encoding="utf-8") != card(record, evaluation):
-        return kept.read_text(encoding="utf-8")
-    return card(record, evaluation, repository, licence)
-
-
-def _public(record: dict[str, Any]) -> dict[str, Any]:
-    """The record without paths of this machine: of what lies here only the last part of its name is left."""
-    config = {section: dict(values) for section, values in record.get("config", {}).items()}
-    for section, name in (("data", "source"), ("data", "validation"), ("data", "test"), ("model", "base")):
-        value = config.get(section, {}).get(name)
-        if value and (Path(value).exists() or Path(value).is_absolute()):
-            config[section][name] = Path(value).name
-    result = {**record, "config": config} if config else dict(record)
-    if record.get("base_origin") == "a local folder":
-        result["base"] = Path(record["base"]).name
-    return result
-
-
-def _compare(folder: Path, done: Published, again: str) -> None:
-    """HubError where plain transformers gives other answers from the published files than the folder does."""
+    # Before anything is sent: a folder that does not load would take the place of one that does.
     saved = load(folder)
     texts = _sample(folder, saved)
     expected = saved.decision.scores(text_logits(saved, texts))
-    with tempfile.TemporaryDirectory() as cache:
-        with talking(done.repository, again):
-            from huggingface_hub import snapshot_download
-
-            fetched = snapshot_download(done.repository, revision=done.commit, cache_dir=cache)
-        found = _plain_scores(Path(fetched), texts, saved.labels.names)
+    for line in file_lines(folder, target.repository):
+        say(f"publish {line}")
+    again = again or target.command(folder)
+    prepare(target, again)
+    changed = {CARD: _card(folder, record, target, say), RECORD: json_text(_public(record), indent=2) + "\n"}
+    contents: dict[str, Path | bytes] = {item.name: item for item in files(folder)[0]}
+    contents |= {name: text.encode() for name, text in changed.items()}
+    done = _commit(target.repository, contents, _message(record, folder), again)
+    say(f"publish {done.url}")
+    with _fetched(done, again) as fetched:
+        found = _plain_scores(fetched, texts, saved.labels.names)
     worst = float(np.abs(found - expected).max())
     if not worst <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise HubError(
             f"What the Hub gives back of {done.repository} answers otherwise than {folder} (a score is off by "
             f"{worst:.3g}). Do not use that commit; publish again: {again}"
         )
+    say("publish fetched back with plain transformers: the same answers")
+    return done
+
+
+def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> Published:
+    """Publish the classifier as it stands after an epoch; its card and evaluation come with the finished one."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        save(place, classifier.network, classifier.tokenizer, classifier.labels, _public(classifier.record))
+        (place / CARD).write_text(card_in_training(target.repository, epoch, target.licence), encoding="utf-8")
+        contents: dict[str, Path | bytes] = {item.name: item for item in place.iterdir()}
+        return _commit(target.repository, contents, f"Epoch {epoch}", again, stale=OF_A_FINISHED_RUN)
+
+
+def _commit(
+    repository: str, contents: dict[str, Path | bytes], message: str, again: str, stale: Sequence[str] = ()
+) -> Published:
+    """One commit that adds or replaces `contents` and removes what of `stale` is there."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    with talking(repository, again):
+        adding = [CommitOperationAdd(name, content) for name, content in contents.items()]
+        there = HfApi().list_repo_files(repository) if stale else []
+        removing = [CommitOperationDelete(name) for name in stale if name in there]
+        done = HfApi().create_commit(repository, operations=[*adding, *removing], commit_message=message)
+    return Published(repository, done.commit_url, done.oid)
+
+
+def _message(record: dict[str, Any], folder: Path) -> str:
+    evaluation = _read(folder / "evaluation.json")
+    if not evaluation:
+        return "A text classifier made with classifine"
+    name = HEADLINE[record["task"]][0]
+    return f"{name} {evaluation['metrics'][name]:.4f} on {evaluation['rows']} rows"
+
+
+def _card(folder: Path, record: dict[str, Any], target: Target, say: Say) -> str:
+    """The card for this repository; one that its author has changed keeps their words."""
+    evaluation, kept = _read(folder / "evaluation.json"), folder / CARD
+    text = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    if not text or text == card(record, evaluation):
+        return card(record, evaluation, target.repository, target.licence)
+    say(f"publish {CARD} is not as classifine wrote it, so its words stay; name and licence are filled in")
+    return in_own_words(text, target.repository, target.licence)
+
+
+def _public(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without paths of this machine: of what is not on the Hub only the last part of its name is left."""
+    config = {section: dict(values) for section, values in record["config"].items()}
+    own_base = record["base_origin"] == "a local folder"
+    here = [("data", "validation"), ("data", "test"), *([("model", "base")] if own_base else [])]
+    here += [] if record.get("data_on_hub") else [("data", "source")]
+    for section, name in here:
+        value = config.get(section, {}).get(name)
+        config[section][name] = last_part(value) if value else value
+    return {**record, "config": config, "base": last_part(record["base"]) if own_base else record["base"]}
+
+
+@contextlib.contextmanager
+def _fetched(done: Published, again: str) -> Iterator[Path]:
+    """A folder with what the Hub gives back of a commit, by way of an empty cache."""
+    from huggingface_hub import snapshot_download
+
+    with tempfile.TemporaryDirectory() as cache:
+        with talking(done.repository, again):
+            folder = snapshot_download(done.repository, revision=done.commit, cache_dir=cache)
+        yield Path(folder)
 
 
 def _plain_scores(folder: Path, texts: list[Text], names: tuple[str, ...]) -> Any:

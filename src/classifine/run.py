@@ -20,7 +20,7 @@ from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
-from classifine.errors import DataError, HubError, ModelError
+from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
@@ -56,7 +56,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     check_output(folder, overwrite)
     _check_faces(config)
     data = _prepare(config, say, splits)
-    three, better = data.three, _publisher(config.hub, folder, say)
+    three, better = data.three, _publisher(config.hub, say)
     with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
         fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better)
         classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
@@ -70,7 +70,11 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         (place / "README.md").write_text(card(named, evaluation.as_json()), encoding="utf-8")
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
     if config.hub.publish:
-        publish.publish(folder, config.hub.publish, config.hub.private, config.hub.license, say)
+        try:
+            publish.publish(folder, _target(config.hub), say)
+        except KeyboardInterrupt:
+            say(f"{folder} is whole. To publish it: {_target(config.hub).command(folder)}")
+            raise
     return Run(folder, evaluation)
 
 
@@ -83,22 +87,26 @@ def _check_faces(config: Config) -> None:
         publish.check_target(config.hub.publish)
 
 
-def _publisher(hub: Hub, folder: Path, say: Say) -> Callable[[Saved, int], None] | None:
+def _target(hub: Hub) -> publish.Target:
+    return publish.Target(str(hub.publish), hub.private, hub.license)
+
+
+def _publisher(hub: Hub, say: Say) -> Callable[[Saved, int], None] | None:
     """What publishes each better epoch, where that is wanted; the repository is there from now on.
 
     An epoch that the Hub does not take is said and passed over: training goes on, and its end is published again.
     """
     if hub.publish is None:
         return None
-    repository, again = hub.publish, f"classifine publish {folder} {hub.publish}"
-    publish.prepare(repository, hub.private, again)
+    target, again = _target(hub), "the same command"
+    publish.prepare(target, again)
     if not hub.every_save:
         return None
 
     def better(classifier: Saved, epoch: int) -> None:
         try:
-            say(f"publish epoch {epoch}: {publish.publish_epoch(classifier, epoch, repository, again).url}")
-        except HubError as error:
+            say(f"publish epoch {epoch}: {publish.publish_epoch(classifier, epoch, target, again).url}")
+        except Exception as error:  # whatever it is, hours of training must not end for it
             say(f"warning epoch {epoch} is not published. {error}")
 
     return better
@@ -125,6 +133,7 @@ class _Prepared:
     three: ThreeSplits
     labels: Labels
     language: Language
+    judged: dict[str, Any]
 
 
 def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepared:
@@ -145,7 +154,12 @@ def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepare
     three = limited(three, wanted.max_train_rows, wanted.max_eval_rows, seed)
     for note in three.notes:
         say(f"split   {note}")
-    return _Prepared(found.columns, report, base, three, labels, language)
+    judged = {
+        "split": found.judged if found.test is not None else None,
+        "file": Path(wanted.test).name if wanted.test else None,
+        "trained_on": wanted.keep_shared and any(fault.kind == "shared-rows" for fault in report.faults),
+    }
+    return _Prepared(found.columns, report, base, three, labels, language, judged)
 
 
 def check(config: Config) -> DataReport:
@@ -225,6 +239,7 @@ def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:
     return {
         "name": folder.name,
         "language": data.language.only,
+        "judged": data.judged,
         "data_on_hub": wanted.source is not None and not Path(wanted.source).exists(),
         "rows": {part.name: len(part) for part in data.three.all},
         "data_fingerprint": {part.name: fingerprint(part) for part in data.three.all},

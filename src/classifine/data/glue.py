@@ -105,7 +105,7 @@ def read_glue(task: GlueTask, source: str | None) -> Splits:
     columns = Columns(("text",), "label", pair="text_pair" if paired else None, task=task.task)
     test = Split("test", validation.source, validation.table) if validation else None
     assert train is not None
-    return Splits(train, None, test, columns, task.task, "str", task.labels)
+    return Splits(train, None, test, columns, task.task, "str", task.labels, judged="validation")
 
 
 def has_task(task: GlueTask, source: str) -> bool:

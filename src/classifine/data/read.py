@@ -89,6 +89,8 @@ class Splits:
     kind: Kind = "str"
     declared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    # What the source itself calls the rows to report on; GLUE keeps the labels of its own test rows.
+    judged: str = "test"
 
     @property
     def all(self) -> tuple[Split, ...]:
@@ -284,7 +286,8 @@ def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
     notes = [f"{part.name}: {note}" for part in chain.from_iterable(tables.values()) for note in part.notes]
     declared = first.declared.get(columns.label or "", ())
     notes += columns.notes
-    result = Splits(**splits, columns=columns, task=columns.task, kind=kind, declared=declared, notes=tuple(notes))
+    given = (splits["train"], splits.get("validation"), splits.get("test"))
+    result = Splits(*given, columns, columns.task, kind, declared, tuple(notes))
     return _without_placeholders(result)
 
 

@@ -15,6 +15,7 @@ from classifine.errors import HubError, ModelError
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 # The client's errors are of three libraries: its own, its HTTP library's (two names over time) and the system's.
 _CLIENTS = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a classifier
 LOGIN = "Log in with `classifine login`, or set HF_TOKEN."
 
 
@@ -57,16 +58,18 @@ def reason(error: BaseException) -> str:
 def located(model: Path) -> Path:
     """The folder of a classifier: `model` itself, or what the Hub (or its cache) has under OWNER/NAME.
 
-    Raises ModelError where it is neither. A name below a folder that is here is taken for a path that is mistyped, so
-    that nobody's folder names are sent to the Hub.
+    Raises ModelError where it is neither. A name below a folder that is here, or below `runs`, where `train` writes, is
+    taken for a path that is mistyped: nobody's folder names go to the Hub, and no stranger's classifier comes from it.
     """
-    if model.exists() or model.is_absolute() or not _NAME.fullmatch(model.as_posix()) or model.parent.exists():
+    name = model.as_posix()
+    local = model.exists() or model.is_absolute() or model.parent.exists() or name.startswith("runs/")
+    if local or not _NAME.fullmatch(name):
         return model
     from huggingface_hub import snapshot_download
 
-    name = model.as_posix()
     try:
-        return Path(snapshot_download(name))
+        with _bars_on_a_terminal():
+            return Path(snapshot_download(name, allow_patterns=_FILES))
     except Exception as error:
         if not is_of_the_hub(error):
             raise
@@ -94,6 +97,12 @@ def talking(repository: str, again: str) -> Iterator[None]:
         raise HubError(_sentence(below, repository, again)) from error
 
 
+def _status_in_words(error: BaseException) -> int | None:
+    """The status that the compiled part of the client, which uploads large files, only writes into its message."""
+    found = re.search(r"\b([45]\d\d) [A-Z][a-z]+", str(error))
+    return int(found[1]) if found else None
+
+
 @contextlib.contextmanager
 def _bars_on_a_terminal() -> Iterator[None]:
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -111,7 +120,7 @@ def _bars_on_a_terminal() -> Iterator[None]:
 def _sentence(error: BaseException, repository: str, again: str) -> str:
     from huggingface_hub import constants
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = getattr(getattr(error, "response", None), "status_code", None) or _status_in_words(error)
     told = getattr(error, "server_message", None)
     said = f": {told.strip().rstrip('.')}" if told else ""
     owner = repository.partition("/")[0]
@@ -130,6 +139,8 @@ def _sentence(error: BaseException, repository: str, again: str) -> str:
         return f"The Hub failed{said} ({status}). Later, try again: {again}"
     if status is not None:
         return f"The Hub refused {repository}{said} ({status}). Mend that, then: {again}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read or written: {error.strerror}. Mend that, then: {again}"
     if isinstance(error, ValueError):
         return f"The Hub refused {repository}: {reason(error)} Mend that, then: {again}"
     return f"{constants.ENDPOINT} did not answer ({reason(error)}). Check the network, then: {again}"

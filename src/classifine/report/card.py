@@ -4,7 +4,6 @@ It puts into words what the record and the evaluation say, and knows nothing abo
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from classifine.labels import Task
@@ -16,12 +15,14 @@ HUB_METRICS = {
     "macro_f1": "f1", "micro_f1": "f1", "weighted_f1": "f1", "sample_f1": "f1", "macro_precision": "precision",
     "macro_recall": "recall", "mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr",
 }  # fmt: skip
+BAR = r"\|"  # a bar inside a cell of a table
+TAGS = ["text-classification", "classifine"]
 _ASKED: dict[Task, str] = {
     "single": "chooses one of {count} labels for a text",
     "multi": "decides for each of {count} labels whether it holds for a text",
     "score": "gives a text a number",
 }
-_NO_EVALUATION = "No evaluation lies beside this classifier: it was saved without test rows."
+_NO_EVALUATION = "No evaluation was saved with this classifier."
 
 
 def card(
@@ -41,13 +42,47 @@ def card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def card_in_training(repository: str, epoch: int, licence: str | None) -> str:
+    """The card of weights that are published in the middle of their training."""
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        license=licence, library_name="transformers", pipeline_tag="text-classification", tags=[*TAGS, "in-training"]
+    )
+    title = repository.rpartition("/")[2]
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n# {title}\n\nIn training: the weights after epoch {epoch}, not evaluated yet.\n"
+    )
+
+
+def in_own_words(text: str, repository: str, licence: str | None) -> str:
+    """A card that its author has written or changed, with the name of the repository and the licence filled in."""
+    from huggingface_hub import ModelCard
+
+    named = text.replace('"PATH"', f'"{repository}"')
+    if licence is None:
+        return named
+    parsed: Any = ModelCard(named, ignore_metadata_errors=True)
+    parsed.data.license = licence
+    return str(parsed)
+
+
+def last_part(path: str) -> str:
+    """The last part of a path of this or another system: what others may read of it."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
 def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: str, licence: str | None) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    name, on_hub = _data_name(record)
+    name, subset = _data_name(record)
+    judged = record.get("judged") or {}
     results = [
         EvalResult(
-            task_type="text-classification", dataset_type=name, dataset_name=name, dataset_split="test",
+            task_type="text-classification", dataset_type=judged.get("file") or name,
+            dataset_name=judged.get("file") or name, dataset_config=subset,
+            # Rows that were cut for the report were cut from the source's train rows.
+            dataset_split="test" if judged.get("file") else judged.get("split") or "train",
             metric_type=HUB_METRICS.get(metric, metric), metric_name=metric, metric_value=round(value, 4),
         )
         for metric, value in _headline(record, evaluation).items()
@@ -57,10 +92,10 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
         license=licence,
         library_name="transformers",
         pipeline_tag="text-classification",
-        tags=["text-classification", "classifine"],
+        tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
         base_model=None if _own_base(record) else record["base"],
-        datasets=[name] if on_hub else None,
+        datasets=[name] if record.get("data_on_hub") else None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=title if results else None,
         eval_results=results or None,
@@ -76,12 +111,13 @@ def _own_base(record: Mapping[str, Any]) -> bool:
     return bool(record["base_origin"] == "a local folder")
 
 
-def _data_name(record: Mapping[str, Any]) -> tuple[str, bool]:
-    """(what the training rows are called, whether that is a set on the Hub)."""
+def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
+    """(what the training rows are called, their subset on the Hub)."""
     source = record["config"]["data"].get("source")
     if record.get("data_on_hub"):
-        return str(source), True
-    return (Path(str(source).replace("\\", "/")).name if source else "the author's own rows"), False
+        name, _, subset = str(source).partition(":")
+        return name, subset or None
+    return (last_part(source) if source else "the author's own rows"), None
 
 
 def _what(record: Mapping[str, Any]) -> str:
@@ -100,7 +136,7 @@ def _table_of_labels(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -
     head = [
         "label",
         *(["threshold"] if thresholds else []),
-        *(["precision", "recall", "F1", "test rows"] if evaluation else []),
+        *(["precision", "recall", "F1", "rows"] if evaluation else []),
     ]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for i, name in enumerate(record["labels"]):
@@ -108,7 +144,7 @@ def _table_of_labels(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -
         if evaluation:
             found = evaluation["classes"][i]
             cells += [*(f"{found[key]:.3f}" for key in ("precision", "recall", "f1")), str(found["support"])]
-        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+        lines.append(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |")
     return "\n".join(lines)
 
 
@@ -116,10 +152,16 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if not evaluation:
         yield _NO_EVALUATION
         return
-    yield (
-        f"On {evaluation['rows']} test rows that had no part in training or in any choice, with the weights that are "
-        f"published here (the best of {record['epochs_run']} epochs on validation rows):"
-    )
+    judged, rows = record.get("judged") or {}, evaluation["rows"]
+    kind = {"test": "test", "validation": "validation"}.get(judged.get("split") or "", "held-out")
+    cut = "" if judged.get("split") else ", cut from the training data beforehand,"
+    if judged.get("trained_on"):
+        fair = (
+            f"On {rows} {kind} rows. Rows with the same texts were trained on (--keep-shared), so the numbers flatter"
+        )
+    else:
+        fair = f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
+    yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
     rows = [f"| {name} | {value:.4f} |" for name, value in _headline(record, evaluation).items()]
     yield "\n".join(["| metric | value |", "| --- | --- |", *rows])
     if evaluation["baselines"]:
@@ -131,7 +173,7 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
 
 
 def _data(record: Mapping[str, Any]) -> Iterator[str]:
-    name, on_hub = _data_name(record)
+    (name, _), on_hub = _data_name(record), record.get("data_on_hub")
     rows = ", ".join(f"{count} {part}" for part, count in record.get("rows", {}).items())
     yield f"{f'[{name}](/datasets/{name})' if on_hub else name}{f': {rows} rows' if rows else ''}."
 

@@ -52,12 +52,13 @@ class Tracking(TrainerCallback):
         self._facts: dict[str, Any] = {}
         self._open: dict[str, Any] = {}
         self._stage: tuple[Any, Any, Any] | None = None
+        self._wandb: Any = None
 
     def __enter__(self) -> "Tracking":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()
+        self._end(failed=error[0] is not None)
 
     def describe(self, facts: Mapping[str, Mapping[str, Any]]) -> None:
         """Set what is told of the run beside transformers' own arguments: `{"data": {"source": ...}}` and so on."""
@@ -79,6 +80,11 @@ class Tracking(TrainerCallback):
                     if name == "tensorboard" and integration.logging_dir is None:
                         stamp = time.strftime("%Y%m%d-%H%M%S")
                         integration.logging_dir = os.path.join("tensorboard", f"{self._run_name}-{stamp}")
+                    if name == "wandb":
+                        import wandb
+
+                        # A run that its user began, such as one of a sweep, is theirs to end.
+                        self._wandb = wandb if wandb.run is None else None
                     integration.on_train_begin(described, state, control, **kwargs)
             except Exception as error:  # each package has errors of its own
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -105,15 +111,20 @@ class Tracking(TrainerCallback):
                 del self._open[name]
                 self._say(f"warning {name} failed and is left out: {type(error).__name__}: {error}")
 
-    def _end(self) -> None:
+    def _end(self, failed: bool = False) -> None:
+        if failed and "mlflow" in self._open:
+            with _apart():
+                import mlflow
+
+                # Before its integration does, which knows one end only.
+                mlflow.end_run("FAILED")
         self._tell("on_train_end")
-        if "wandb" in self._open:
+        self._open = {}
+        if self._wandb is not None:
             # Its integration leaves the run open until the process ends; a second run would be written into it.
             with _apart():
-                import wandb
-
-                wandb.finish()
-        self._open = {}
+                self._wandb.finish(exit_code=int(failed))
+            self._wandb = None
 
 
 class _Described:

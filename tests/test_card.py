@@ -1,0 +1,97 @@
+"""The model card: true to the record and the evaluation, for each task, and without paths of this machine."""
+
+import json
+
+import pytest
+import yaml
+
+from classifine.report.card import card
+
+
+@pytest.fixture(scope="module")
+def record(trained):
+    return json.loads((trained / "classifine.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained):
+    return json.loads((trained / "evaluation.json").read_text("utf-8"))
+
+
+def metadata(text):
+    return yaml.safe_load(text.split("---")[1])
+
+
+def test_the_folder_has_the_card_that_its_record_gives(trained, record, evaluation):
+    assert (trained / "README.md").read_text("utf-8") == card(record, evaluation)
+
+
+def test_only_a_name_on_the_hub_is_a_base_for_others(record, evaluation):
+    assert (
+        metadata(card({**record, "base": "owner/base", "base_origin": "the Hub"}, evaluation))["base_model"]
+        == "owner/base"
+    )
+    text = card(record, evaluation)
+    assert record["base_origin"] == "a local folder"
+    assert "base_model" not in metadata(text)
+    assert record["base"] not in text
+
+
+def test_only_a_set_on_the_hub_is_named_as_one(record, evaluation):
+    config = {**record["config"], "data": {**record["config"]["data"], "source": "owner/set"}}
+    assert metadata(card({**record, "config": config, "data_on_hub": True}, evaluation))["datasets"] == ["owner/set"]
+    assert "datasets" not in metadata(card(record, evaluation))
+
+
+def test_the_evaluation_is_told_with_its_baselines(record, evaluation):
+    text = card(record, evaluation)
+    assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in text
+    assert evaluation["verdict"] in text
+    assert all(baseline["name"] in text for baseline in evaluation["baselines"])
+
+
+@pytest.mark.parametrize(
+    ("judged", "sentence", "split"),
+    [
+        ({"split": "test"}, "test rows that had no part in training or in any choice", "test"),
+        ({"split": "validation"}, "validation rows that had no part in training", "validation"),
+        ({"split": None}, "held-out rows, cut from the training data beforehand, that had no part", "train"),
+        ({"split": "test", "trained_on": True}, "were trained on (--keep-shared), so the numbers flatter", "test"),
+    ],
+)
+def test_the_card_says_which_rows_it_was_judged_on(record, evaluation, judged, sentence, split):
+    text = card({**record, "judged": judged}, evaluation)
+    assert sentence in text
+    assert metadata(text)["model-index"][0]["results"][0]["dataset"]["split"] == split
+    assert ("no part in training" in text) == ("flatter" not in sentence)
+
+
+def test_a_subset_on_the_hub_is_named_apart(record, evaluation):
+    config = {**record["config"], "data": {**record["config"]["data"], "source": "nyu-mll/glue:rte"}}
+    text = card({**record, "config": config, "data_on_hub": True, "judged": {"split": "validation"}}, evaluation)
+    data = metadata(text)
+    assert data["datasets"] == ["nyu-mll/glue"]
+    dataset = data["model-index"][0]["results"][0]["dataset"]
+    assert (dataset["type"], dataset["config"], dataset["split"]) == ("nyu-mll/glue", "rte", "validation")
+    assert "(/datasets/nyu-mll/glue)" in text
+
+
+def test_without_an_evaluation_the_card_says_so(record):
+    text = card(record, {})
+    assert "No evaluation was saved with this classifier" in text
+    assert "model-index" not in metadata(text)
+
+
+@pytest.mark.parametrize("task", ["multi", "score"])
+def test_cards_of_the_other_tasks(record, task):
+    names = ["a|b", "c"] if task == "multi" else ["score"]
+    record = {**record, "task": task, "labels": names, "decision": {"temperature": 1.0, "thresholds": [0.3, 0.6]}}
+    metrics = {"macro_f1": 0.5, "micro_f1": 0.5, "weighted_f1": 0.5, "sample_f1": 0.5, "subset_accuracy": 0.5}
+    metrics |= {"ranking_precision": 0.5, "pearson": 0.5, "spearman": 0.5, "mse": 0.5, "mae": 0.5}
+    table = [{"label": name, "precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 3} for name in names]
+    evaluation = {"rows": 5, "metrics": metrics, "classes": table, "baselines": [], "verdict": "Fine."}
+    text = card(record, evaluation, "maria/it")
+    data = metadata(text)
+    metric = "ranking_precision" if task == "multi" else "mae"
+    assert metric in {found["name"] for found in data["model-index"][0]["results"][0]["metrics"]}
+    assert (r"| `a\|b` | 0.300 |" in text) == (task == "multi")
