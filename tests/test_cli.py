@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import QUICK, made_up, write_csv
@@ -106,6 +107,7 @@ def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_pa
 
     def interrupted(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)  # the signal may reach another thread first; this one hears of it a little later
 
     monkeypatch.setattr(fit, "train", interrupted)
     code, out, err = call("train", tickets, *quick, "-o", "model")
