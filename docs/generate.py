@@ -7,7 +7,7 @@ from pathlib import Path
 from classifine.config import reference
 
 HERE = Path(__file__).parent
-COMMANDS = ("train", "check", "evaluate", "predict")
+COMMANDS = ("train", "check", "evaluate", "predict", "publish", "login", "init", "glue", "fill-mask")
 
 
 def help_page() -> str:

@@ -21,6 +21,12 @@ def recipe(hardware=CPU, rows=1000, parameters=MINILM, **settings):
     return choose(Train(**settings), hardware, rows, parameters, 256)
 
 
+def test_small_encoders_read_pairs_at_a_lower_rate_and_a_given_rate_is_kept():
+    rates = [choose(Train(), CPU, 1000, 22_000_000, 256, paired=paired).learning_rate for paired in (False, True)]
+    assert rates[1] < rates[0]
+    assert choose(Train(learning_rate=1e-4), CPU, 1000, 22_000_000, 256, paired=True).learning_rate == 1e-4
+
+
 def test_fewer_rows_get_more_epochs_within_bounds():
     epochs = [recipe(rows=rows).epochs for rows in (1, 100, 1000, 5000, 30_000, 1_000_000)]
     assert epochs == sorted(epochs, reverse=True)

@@ -14,6 +14,7 @@ from classifine.model.base import find_base
 from classifine.model.folder import load_base, quiet_transformers
 from classifine.train import memory
 from classifine.train.dropout import ByteDropout, fast_dropout
+from classifine.train.progress import Best
 from classifine.train.recipe import Hardware, choose, training_arguments
 from classifine.train.trainer import JudgedTrainer, narrow_stream, train, validator
 
@@ -283,3 +284,18 @@ def test_the_recipe_tells_of_sharpness():
 def test_settings_of_sharpness_without_it():
     with pytest.raises(ConfigError, match="--rho and --ascent-share belong to --optimizer sam or asam"):
         choose(Train(rho=0.1), CPU, 100, 10_000, 32)
+
+
+def test_of_epochs_with_the_same_metric_the_surer_one_is_kept():
+    from types import SimpleNamespace
+
+    best, control = Best("accuracy", 2), SimpleNamespace(should_training_stop=False)
+    network = torch.nn.Linear(1, 1)
+    for epoch, loss in enumerate((1.4, 0.5, 0.3, 0.4), 1):
+        with torch.no_grad():
+            network.weight.fill_(epoch)
+        found = {"eval_accuracy": 0.75, "eval_loss": loss}
+        best.on_evaluate(None, SimpleNamespace(epoch=epoch), control, found, model=network)
+        assert not control.should_training_stop
+    best.restore(network)
+    assert (best.epoch, network.weight.item()) == (3, 3.0)

@@ -18,7 +18,7 @@ import numpy as np
 from classifine.config import Config
 from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id
-from classifine.data.read import Split
+from classifine.data.read import Split, paired
 from classifine.decide import Decision
 from classifine.infer.forward import logits
 from classifine.labels import Labels
@@ -56,7 +56,7 @@ def fit(
     that is better than those before.
     """
     with seeded(config.train.seed):
-        network, tokenizer, recipe = ready(len(train_split), labels, base, config, say)
+        network, tokenizer, recipe = ready(train_split, labels, base, config, say)
         before = _before(config, columns, base, recipe)
         if tracking is not None:
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
@@ -76,12 +76,13 @@ def fit(
     return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
 
 
-def ready(rows: int, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
-    """(network, tokenizer, recipe) for so many training rows, said aloud; the head comes from torch's generator."""
+def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
+    """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
     network, tokenizer = load_base(base, labels, *attention_on(hardware))
-    recipe = choose(config.train, hardware, rows, network.num_parameters(), max_length, labels.task)
+    weights = network.num_parameters()
+    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, paired(rows))
     say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")

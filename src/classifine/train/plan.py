@@ -57,7 +57,7 @@ class Plan:
 def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Say) -> Plan:
     """The plan for these rows; loads the base and makes three steps to measure."""
     with seeded(config.train.seed):
-        network, tokenizer, recipe = ready(len(three.train), labels, base, config, say)
+        network, tokenizer, recipe = ready(three.train, labels, base, config, say)
         rows = encode(three.train, tokenizer, labels, recipe.max_length)
         step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)

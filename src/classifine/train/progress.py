@@ -106,7 +106,7 @@ class Best(TrainerCallback):
         self._metric = metric
         self._patience = patience
         self._kept = kept
-        self._value = -math.inf
+        self._value = (-math.inf, -math.inf)
         self._weights: dict[str, Any] = {}
         self._since = 0
         self.epoch = 0
@@ -114,7 +114,9 @@ class Best(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: Any, **kwargs: Any
     ) -> None:
-        value = metrics[f"eval_{self._metric}"] * (-1 if self._metric in LOWER_IS_BETTER else 1)
+        # Few validation rows give many epochs the same metric; the loss tells which of them is sure of its answers.
+        metric = metrics[f"eval_{self._metric}"] * (-1 if self._metric in LOWER_IS_BETTER else 1)
+        value = (metric, -metrics["eval_loss"])
         # The first epoch is the best so far even where its loss is no number.
         if value > self._value or not self._weights:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)

