@@ -110,7 +110,12 @@ def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_pa
         time.sleep(10)  # the signal may reach another thread first; this one hears of it a little later
 
     monkeypatch.setattr(fit, "train", interrupted)
-    code, out, err = call("train", tickets, *quick, "-o", "model")
+    # A suite that runs in the background is told to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code, out, err = call("train", tickets, *quick, "-o", "model")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "classifine: stopped; nothing half-written was left."
     assert list(tmp_path.iterdir()) == []

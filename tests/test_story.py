@@ -7,7 +7,6 @@ from conftest import fitted_on, made_up, write_csv
 
 from classifine import run
 from classifine.config import Data
-from classifine.errors import OutputError
 from classifine.infer.files import PredictOptions
 
 FILES = {
@@ -113,7 +112,6 @@ def test_the_same_seed_gives_the_same_predictions_and_another_does_not(trained, 
 
 
 def test_nothing_is_left_behind_where_training_fails(tickets, base, tmp_path, monkeypatch):
-    import pytest
 
     from classifine.train import fit
 
@@ -132,11 +130,3 @@ def test_a_free_folder_is_found_where_none_is_named(tickets, base, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "tickets").mkdir(parents=True)
     assert str(run.train(settings(tickets, base, epochs=1), None, False, quiet).folder) == "runs/tickets-2"
-
-
-def test_predict_does_not_overwrite_its_own_input(trained, tmp_path):
-    new = write_csv(tmp_path / "new.csv", [("the parcel is late",)], header=("text",))
-    before = new.read_bytes()
-    with pytest.raises(OutputError, match="is the input itself"):
-        run.predict(trained, str(new), new, PredictOptions(), None, quiet)
-    assert new.read_bytes() == before

@@ -20,7 +20,7 @@ from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
-from classifine.errors import DataError, ModelError, OutputError
+from classifine.errors import DataError, ModelError
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
@@ -212,8 +212,6 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
     if output is not None:
         check_target(output)
-        if output.exists() and Path(source).exists() and output.samefile(source):
-            raise OutputError(f"{output} is the input itself, which would be lost. Give another file with -o.")
     return predict_file(load(model), source, output, options, stdin, say)
 
 
