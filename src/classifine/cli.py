@@ -59,7 +59,6 @@ CHECKING = (
     "drop_unseen",
     "keep_shared",
 )
-LIMITS = ("max_train_rows", "max_eval_rows")
 HUB = tuple(name for section, name, _ in options() if section == "hub")
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
 Precision = Annotated[

@@ -21,7 +21,7 @@ from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.report.card import card, card_in_training, in_own_words, last_part
+from classifine.report.card import card, card_in_training, in_own_words, last_part, own_base
 
 Say = Callable[[str], None]
 CARD = "README.md"
@@ -196,13 +196,13 @@ def _card(folder: Path, record: dict[str, Any], target: Target, say: Say) -> str
 def _public(record: dict[str, Any]) -> dict[str, Any]:
     """The record without paths of this machine: of what is not on the Hub only the last part of its name is left."""
     config = {section: dict(values) for section, values in record["config"].items()}
-    own_base = record["base_origin"] == "a local folder"
-    here = [("data", "validation"), ("data", "test"), *([("model", "base")] if own_base else [])]
+    hidden = own_base(record)
+    here = [("data", "validation"), ("data", "test"), *([("model", "base")] if hidden else [])]
     here += [] if record.get("data_on_hub") else [("data", "source")]
     for section, name in here:
         value = config.get(section, {}).get(name)
         config[section][name] = last_part(value) if value else value
-    return {**record, "config": config, "base": last_part(record["base"]) if own_base else record["base"]}
+    return {**record, "config": config, "base": last_part(record["base"]) if hidden else record["base"]}
 
 
 @contextlib.contextmanager

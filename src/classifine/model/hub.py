@@ -15,7 +15,7 @@ from classifine.errors import HubError, ModelError
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 # The client's errors are of three libraries: its own, its HTTP library's (two names over time) and the system's.
 _CLIENTS = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a classifier
+FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # that a network and its tokenizer consist of
 LOGIN = "Log in with `classifine login`, or set HF_TOKEN."
 
 
@@ -69,7 +69,7 @@ def located(model: Path) -> Path:
 
     try:
         with _bars_on_a_terminal():
-            return Path(snapshot_download(name, allow_patterns=_FILES))
+            return Path(snapshot_download(name, allow_patterns=FILES))
     except Exception as error:
         if not is_of_the_hub(error):
             raise

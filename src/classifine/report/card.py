@@ -94,7 +94,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
         pipeline_tag="text-classification",
         tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
-        base_model=None if _own_base(record) else record["base"],
+        base_model=None if own_base(record) else record["base"],
         datasets=[name] if record.get("data_on_hub") else None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=title if results else None,
@@ -107,7 +107,8 @@ def _headline(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[
     return {name: evaluation["metrics"][name] for name in HEADLINE[record["task"]]} if evaluation else {}
 
 
-def _own_base(record: Mapping[str, Any]) -> bool:
+def own_base(record: Mapping[str, Any]) -> bool:
+    """Whether the base was a folder of the author's, whose path is nobody else's to read."""
     return bool(record["base_origin"] == "a local folder")
 
 
@@ -124,7 +125,7 @@ def _what(record: Mapping[str, Any]) -> str:
     asked = _ASKED[record["task"]].format(count=len(record["labels"]))
     if record["columns"]["pair"] is not None:
         asked = asked.replace("a text", "a pair of texts")
-    base = "an encoder of the author's" if _own_base(record) else f"[{record['base']}](/{record['base']})"
+    base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
     return f"A network that {asked}, fine-tuned from {base} with classifine.{language}"
 
@@ -153,7 +154,7 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield _NO_EVALUATION
         return
     judged, rows = record.get("judged") or {}, evaluation["rows"]
-    kind = {"test": "test", "validation": "validation"}.get(judged.get("split") or "", "held-out")
+    kind = judged.get("split") or "held-out"
     cut = "" if judged.get("split") else ", cut from the training data beforehand,"
     if judged.get("trained_on"):
         fair = (
@@ -162,8 +163,8 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     else:
         fair = f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
     yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
-    rows = [f"| {name} | {value:.4f} |" for name, value in _headline(record, evaluation).items()]
-    yield "\n".join(["| metric | value |", "| --- | --- |", *rows])
+    lines = [f"| {name} | {value:.4f} |" for name, value in _headline(record, evaluation).items()]
+    yield "\n".join(["| metric | value |", "| --- | --- |", *lines])
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
         named = zip(evaluation["baselines"], others, strict=True)

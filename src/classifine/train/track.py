@@ -6,6 +6,7 @@ on test rows. A tracker that fails on the way is left out, and training goes on.
 
 import contextlib
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from classifine.errors import TrackingError
+from classifine.model.hub import reason
 from classifine.train.progress import Say
 
 # Where each keeps a run unless it is told otherwise, and what shows it; the variables are those of the packages.
@@ -87,8 +89,9 @@ class Tracking(TrainerCallback):
                         self._wandb = wandb if wandb.run is None else None
                     integration.on_train_begin(described, state, control, **kwargs)
             except Exception as error:  # each package has errors of its own
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise TrackingError(f"--track {name} did not start: {first} Set {name} up, or leave it out.") from error
+                raise TrackingError(
+                    f"--track {name} did not start: {reason(error)} Set {name} up, or leave it out."
+                ) from error
             self._open[name] = integration
             self._say(f"track   {name}: {KEPT[name]}")
 
@@ -145,8 +148,6 @@ class _Described:
 
     def to_json_string(self) -> str:
         """All settings as JSON."""
-        import json
-
         return json.dumps(self.to_dict(), indent=2, default=str)
 
 
