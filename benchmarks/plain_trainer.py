@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--group-by-length", action="store_true")
     parser.add_argument("--predictions", help="JSON file to write the predictions to")
     args = parser.parse_args()
 
@@ -66,6 +67,7 @@ def main() -> None:
             disable_tqdm=True,
             seed=args.seed,
             bf16=args.bf16,
+            train_sampling_strategy="group_by_length" if args.group_by_length else "random",
             use_cpu=not torch.cuda.is_available(),
         )
         trainer = Trainer(
