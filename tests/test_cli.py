@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,7 +204,13 @@ def test_check_of_texts_beyond_the_maximum_length(call, base, tmp_path):
 
 def test_evaluate(call, trained, tickets):
     code, out, err = call("evaluate", trained, tickets)
-    assert (code, err) == (0, f"judged on {tickets} (120 rows)\n")
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            f"judged on {tickets} (120 rows)",
+            "warning: 96 of 120 rows have a text that was trained on, so the numbers flatter",
+        ],
+    )
     assert out.startswith("120 rows: accuracy ")
     code, out, _ = call("evaluate", trained, tickets, "--json")
     answer = json.loads(out)
@@ -337,16 +344,31 @@ def test_errors_of_the_data_are_told_once(call, quick, tmp_path):
     assert err.count("only the label 'same'") == 1
 
 
-def test_judging_on_the_training_rows_is_said(call, base, quick, tmp_path):
+def test_judging_on_texts_that_were_trained_on_is_said(call, trained, tmp_path):
+    report = json.loads((trained / "data_report.json").read_text("utf-8"))
+    assert re.fullmatch(r"[\w+/]{512}", report["train_texts"])  # 96 texts, 4 bytes each
+    new = [(f"{text} anew", label) for text, label in made_up(40, seed=5)]
+    write_csv(tmp_path / "new.csv", new)
+    code, out, err = call("evaluate", trained, "new.csv")
+    assert (code, err, "accuracy" in out) == (0, "judged on new.csv (40 rows)\n", True)
+    old = [(f"  {text.upper()}!", label) for text, label in made_up(120)]
+    write_csv(tmp_path / "mixed.csv", [*new, *old])
+    warning = "warning: 96 of 160 rows have a text that was trained on, so the numbers flatter"
+    assert call("evaluate", trained, "mixed.csv")[2].splitlines()[1:] == [warning]
+
+
+def test_texts_that_were_trained_on_where_the_report_stayed_elsewhere(call, base, quick, trained, tmp_path):
     train = write_csv(tmp_path / "train.csv", made_up(60))
     other = write_csv(tmp_path / "other.csv", made_up(40, seed=5))
     code, _, err = call("train", train, "--validation", other, "--test", other, "--keep-shared", *quick, "-o", "model")
     assert code == 0, err
-    assert "trained on these very rows" in call("evaluate", "model", train)[2]
-    code, out, err = call("evaluate", "model", other)
-    assert "trained on these very rows" not in err
-    assert "judged on" in err
-    assert "accuracy" in out
+    (tmp_path / "model" / "data_report.json").unlink()
+    assert "warning: 60 of 60 rows have a text that was trained on" in call("evaluate", "model", train)[2]
+    assert "warning" not in call("evaluate", "model", other)[2]
+    (tmp_path / "model" / "data_report.json").write_text('{"train_texts": "a"}', "utf-8")
+    code, _, err = call("evaluate", "model", train)
+    assert (code, len(err.splitlines())) == (1, 2)
+    assert "data_report.json is damaged" in err
 
 
 def test_a_dash_is_standard_output(call, trained):

@@ -4,6 +4,7 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits, read_to_judge
+from classifine.data.seen import count_seen, train_texts
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.data.write import check_target
 from classifine.errors import DataError, ModelError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from classifine.train.plan import Plan
 
 Say = Callable[[str], None]
+REPORT = "data_report.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         evaluation = _judge(place, classifier, three, say)
         tracking.finish(evaluation.metrics)
         save(place, classifier.network, classifier.tokenizer, data.labels, record)
-        write_json(place / "data_report.json", data.report.as_json())
+        write_json(place / REPORT, {**data.report.as_json(), "train_texts": train_texts(three.train.texts)})
         write_json(place / "evaluation.json", evaluation.as_json())
         _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
         named = {**record, "task": data.labels.task, "labels": data.labels.names}
@@ -198,14 +201,31 @@ def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evalu
     if len(kept) < len(rows):
         say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
     rows = rows.take(kept)
-    if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train"):
-        say("warning: the classifier was trained on these very rows, so this says nothing about new ones")
+    if seen := _seen(saved, rows):
+        say(
+            f"warning: {seen} of {len(rows)} rows {'has' if seen == 1 else 'have'} a text that was trained on, so the numbers flatter"
+        )
     return evaluate(
         text_logits(saved, rows.texts, precision),
         saved.labels.targets(rows.labels),
         saved.labels,
         saved.decision,
     )
+
+
+def _seen(saved: Saved, rows: Split) -> int:
+    """How many of the rows have a text that was trained on, as far as can be told.
+
+    A published classifier comes without its report, but with the fingerprint of all its train rows in their order.
+    """
+    report = (saved.folder or Path()) / REPORT
+    try:
+        known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
+        if known is not None:
+            return count_seen(rows.texts, known)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{report} is damaged: {error}. Remove it, or train the classifier again.") from None
+    return len(rows) if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train") else 0
 
 
 def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
