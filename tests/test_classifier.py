@@ -6,6 +6,8 @@ from conftest import QUICK, made_up
 
 from classifine import ClassifineError, TextClassifier
 from classifine.errors import ConfigError, DataError, ModelError, OutputError
+from classifine.model.folder import read_record
+from classifine.report.card import card
 
 ROWS = made_up(120)
 TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
@@ -118,10 +120,27 @@ def test_a_round_trip_through_a_folder(fitted, tmp_path):
     assert np.array_equal(third.predict_proba(TEXTS), again.predict_proba(TEXTS))
 
 
+def test_a_saved_folder_has_a_card(fitted, trained, tmp_path):
+    folder = fitted.save_pretrained(tmp_path / "model")
+    text = (folder / "README.md").read_text("utf-8")
+    assert text == card(read_record(folder), {})
+    assert "chooses one of 3 labels for a text" in text
+    assert "No evaluation was saved with this classifier." in text
+    # The metrics of a run are of its folder, and are not carried along.
+    again = TextClassifier.from_pretrained(trained).save_pretrained(tmp_path / "again")
+    assert "No evaluation was saved with this classifier." in (again / "README.md").read_text("utf-8")
+
+
 def test_a_folder_that_exists_is_replaced_only_when_asked(fitted, tmp_path):
     fitted.save_pretrained(tmp_path / "model")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(
+        OutputError, match=r"exists already\. Give another folder, or replace it with overwrite=True\.$"
+    ):
         fitted.save_pretrained(tmp_path / "model")
+    (tmp_path / "thesis.txt").write_text("x")
+    with pytest.raises(OutputError, match=r"so it is not replaced\. Give another folder\.$"):
+        fitted.save_pretrained(tmp_path / "thesis.txt", overwrite=True)
+    (tmp_path / "thesis.txt").unlink()
     fitted.save_pretrained(tmp_path / "model", overwrite=True)
     assert [item.name for item in tmp_path.iterdir()] == ["model"]
 

@@ -153,8 +153,10 @@ def test_check_output(tmp_path, copy):
     check_output(copy, overwrite=True)
     (tmp_path / "empty").mkdir()
     check_output(tmp_path / "empty", overwrite=True)
-    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+    with pytest.raises(OutputError, match=r"exists already.* -o, .*--overwrite"):
         check_output(copy, overwrite=False)
+    with pytest.raises(OutputError, match=r"exists already.*, or replace it with overwrite=True"):
+        check_output(copy, overwrite=False, typed=False)
 
 
 def test_check_output_never_replaces_what_is_not_ours(tmp_path):

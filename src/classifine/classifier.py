@@ -25,6 +25,7 @@ from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import kind_of
 from classifine.model.base import Base, find_base, find_suited
 from classifine.model.folder import Saved, check_output, load, save, workplace
+from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, evaluate
 
 
@@ -106,11 +107,15 @@ class TextClassifier:
         return evaluate(self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision)
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Write an ordinary transformers checkpoint with the record beside it; OutputError where it cannot be."""
+        """Write an ordinary transformers checkpoint with its record and card; OutputError where it cannot be.
+
+        A classifier that is in that folder is replaced only with `overwrite`, and nothing else ever is.
+        """
         saved, target = self._fitted, Path(folder)
-        check_output(target, overwrite)
+        check_output(target, overwrite, typed=False)
         with workplace(target) as place:
             save(place, saved.network, saved.tokenizer, saved.labels, saved.record)
+            write_card(place, {})
         return target
 
     def push_to_hub(self, repository: str, private: bool = False, license: str | None = None) -> str:

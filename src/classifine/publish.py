@@ -21,10 +21,9 @@ from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.report.card import card, card_in_training, in_own_words, last_part, own_base
+from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, own_base
 
 Say = Callable[[str], None]
-CARD = "README.md"
 # What is published of a folder; everything else stays, and is named.
 PATTERNS = (
     CARD, "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "*.model",

@@ -28,7 +28,7 @@ from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import Saved, check_output, fastest_device, json_text, load, save, workplace, write_json
-from classifine.report.card import card
+from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import evaluation_lines, report_lines
 
@@ -69,8 +69,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         write_json(place / REPORT, {**data.report.as_json(), "train_texts": train_texts(three.train.texts)})
         write_json(place / "evaluation.json", evaluation.as_json())
         _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
-        named = {**record, "task": data.labels.task, "labels": data.labels.names}
-        (place / "README.md").write_text(card(named, evaluation.as_json()), encoding="utf-8")
+        write_card(place, evaluation.as_json())
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
     if config.hub.publish:
         try:

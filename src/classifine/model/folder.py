@@ -168,15 +168,21 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
-    """OutputError, before any work is done, where `folder` could not be written afterwards."""
+def check_output(folder: Path, overwrite: bool, typed: bool = True) -> None:
+    """OutputError, before any work is done, where `folder` could not be written afterwards.
+
+    It tells the flags of the command line where they are `typed`, else the arguments of Python.
+    """
+    another, replaced = ("another folder with -o", "--overwrite") if typed else ("another folder", "overwrite=True")
     if folder.exists() and not overwrite:
-        raise OutputError(f"{folder} exists already. Give another folder with -o, or replace it with --overwrite.")
+        raise OutputError(f"{folder} exists already. Give {another}, or replace it with {replaced}.")
     if folder.exists() and not ((folder / RECORD).is_file() or (folder.is_dir() and not any(folder.iterdir()))):
-        raise OutputError(f"{folder} is not a saved classifier, so it is not replaced. Give another folder with -o.")
+        raise OutputError(f"{folder} is not a saved classifier, so it is not replaced. Give {another}.")
     parent = next(place for place in folder.absolute().parents if place.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise OutputError(f"{folder} cannot be written: {parent} is not a folder that you may write to. Change -o.")
+        raise OutputError(
+            f"{folder} cannot be written: {parent} is not a folder that you may write to. Give {another}."
+        )
 
 
 @contextlib.contextmanager
@@ -207,7 +213,7 @@ def writing(target: Path, only: Collection[int] = ()) -> Iterator[None]:
         if only and error.errno not in only:
             raise
         reason = error.strerror or error
-        raise OutputError(f"{target} cannot be written: {reason}. Free some space or change -o.") from error
+        raise OutputError(f"{target} cannot be written: {reason}. Free some space or give another folder.") from error
 
 
 def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict[str, Any]) -> None:

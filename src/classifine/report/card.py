@@ -4,12 +4,15 @@ It puts into words what the record and the evaluation say, and knows nothing abo
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
+from classifine.model.folder import read_record
 from classifine.report.text import numbers
 
+CARD = "README.md"
 # What the Hub calls our metrics, where it has a name for them.
 HUB_METRICS = {
     "macro_f1": "f1", "micro_f1": "f1", "weighted_f1": "f1", "sample_f1": "f1", "macro_precision": "precision",
@@ -40,6 +43,11 @@ def card(
         "## Use", _use(record, where),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_card(folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Put the card of a saved classifier beside its record; `evaluation` may be an empty one."""
+    (folder / CARD).write_text(card(read_record(folder), evaluation), encoding="utf-8")
 
 
 def card_in_training(repository: str, epoch: int, licence: str | None) -> str:
