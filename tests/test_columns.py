@@ -176,6 +176,56 @@ def test_what_is_asked(columns, given, expected):
     assert asked({"text": SENTENCES, **columns}, **given) == expected
 
 
+CODED = [
+    "price",
+    "price; staff",
+    "staff;waiting time",
+    "waiting time",
+    "price;staff",
+    "staff",
+    "price;waiting time",
+] * 3
+ANSWERS = [f"answer {i}, with a comma, as people write in their own words" for i in range(len(CODED))]
+
+
+@pytest.mark.parametrize("mark", [";", "|", ","])
+@pytest.mark.parametrize("name", ["Codes", "themes", "was_gesagt", "Q7"])
+def test_several_labels_in_a_cell_are_found_under_any_name(name, mark):
+    cells = [cell.replace(";", mark) for cell in CODED]
+    result = find_columns(rows(id=range(len(CODED)), antwort=ANSWERS, **{name: cells}), Data(), "a.csv")
+    assert (result.task, result.separator, result.label, result.text) == ("multi", mark, name, ("antwort",))
+    assert f"several labels a row, parted by '{mark}': each is decided on its own (--task changes it)" in result.notes
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ANSWERS,
+        # Words of people: too many of the parts are found once.
+        ["yes", "no", "yes, no", "no, yes", "yes"] + [f"yes, {word}ly" for word in "abcdefgh"] + ["yes"] * 8,
+        # Parts that return, as long as sentences are.
+        ["i was there for a very long time, they were friendly and helped me a lot", "i was there for a very long time",
+         "they were friendly and helped me a lot"] * 7,
+    ],
+)  # fmt: skip
+def test_texts_with_commas_are_no_labels(cells):
+    given = rows(notes=cells, antwort=[f"{text} at length, and at greater length" for text in ANSWERS])
+    with pytest.raises(DataError, match="no column that looks like a label"):
+        find_columns(given, Data(), "a.csv")
+
+
+def test_a_column_that_is_named_as_text_is_not_taken_for_labels():
+    short = ["good, fast", "slow", "good", "fast", "slow, good", "fast, slow", "good, fast, slow"] * 3
+    result = find_columns(rows(review=short, urteil=list("xyz") * 7), Data(), "a.csv")
+    assert (result.text, result.label) == (("review",), "urteil")
+
+
+def test_of_two_columns_that_could_have_the_labels_one_is_to_be_named():
+    given = rows(antwort=ANSWERS, gesagt=CODED, welle=list("xyz") * 7)
+    with pytest.raises(DataError, match=r"several columns that could be the label: 'gesagt', 'welle'\. Name one"):
+        find_columns(given, Data(), "a.csv")
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [("sentence1", "sentence2"), ("Question", "Sentence"), ("premise", "hypothesis"), ("#1 String", "#2 String")],

@@ -5,8 +5,10 @@ flag that decides. It knows nothing about files.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from classifine.config import Data
@@ -21,8 +23,8 @@ TEXT_NAMES = (
     "headline", "title", "input", "texte", "kalimat", "satz", "nachricht", "texto", "mensaje",
 )  # fmt: skip
 LABEL_NAMES = (
-    "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics",
-    "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code", "y", "output",
+    "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics", "theme", "themes",
+    "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code", "codes", "y", "output",
     "quality", "rating", "stars", "score", "similarity", "relatedness",
     "kategorie", "klasse", "etiquette", "étiquette", "classe", "categoria", "categoría", "etiqueta", "kategori",
 )  # fmt: skip
@@ -38,6 +40,8 @@ PAIRS = (
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
+MAX_ONCE = 0.2  # of the labels in all cells of a column, the share that no other row has
+MAX_WORDS = 4  # of the names of labels in one cell, on average; parts of sentences are longer
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,16 @@ class _Facts:
                 return mark
         return None
 
+    def has_several(self, mark: str) -> bool:
+        """Whether the cells are lists of labels by their content alone: short parts, and hardly one that does not return."""
+        cells = [{part.strip() for part in str(value).split(mark)} - {""} for value in self.values]
+        counts = Counter(chain.from_iterable(cells))
+        once = sum(count == 1 for count in counts.values())
+        words = sum(len(part.split()) for part in counts) / max(len(counts), 1)
+        # Commas of a sentence stand between parts that are long, and that are found in it alone.
+        few = len(counts) <= MAX_DISTINCT * len(cells) and once <= MAX_ONCE * counts.total()
+        return few and words <= MAX_WORDS
+
     @property
     def binary(self) -> bool:
         return bool(self.values) and {str(value) for value in self.values} <= {"0", "1", "0.0", "1.0", "True", "False"}
@@ -128,7 +142,8 @@ class _Facts:
         if not self.values or not all(isinstance(value, (str, int, float, bool)) for value in self.values):
             return False
         if self.separator:
-            return _rank(self, LABEL_NAMES) is not None
+            named = _rank(self, LABEL_NAMES) is not None
+            return named or (_rank(self, TEXT_NAMES) is None and self.has_several(self.separator))
         return not self.numbers and self.distinct <= max(2, MAX_DISTINCT * len(self.values)) and self.words < 8
 
     @property
