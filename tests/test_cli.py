@@ -232,6 +232,21 @@ def test_evaluate_with_other_column_names(call, trained, tmp_path):
     code, out, err = call("evaluate", trained, "other.csv", "--json")
     assert code == 0, err
     assert json.loads(out)["rows"] == 30
+    assert "labels from column 'topic', as there is no 'label' (--label changes it)\n" in err
+
+
+@pytest.mark.parametrize("flags", [[], ["--drop-unseen"]])
+def test_evaluate_on_a_column_with_none_of_the_labels(call, trained, tmp_path, flags):
+    rows = [(text, "yes" if i % 3 else "no", label) for i, (text, label) in enumerate(made_up(30))]
+    write_csv(tmp_path / "other.csv", rows, header=("text", "target", "team"))
+    code, out, err = call("evaluate", trained, "other.csv", *flags)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        f"classifine: other.csv has in 'target' none of the labels of {trained} (delivery, payment, praise), but no, yes. "
+        "Name the column that has them with --label, or correct them."
+    )
+    code, _, err = call("evaluate", trained, "other.csv", "--label", "team")
+    assert (code, "as there is no" in err) == (0, False)
 
 
 def test_evaluate_leaves_rows_out_that_cannot_be_judged(call, trained, tmp_path):

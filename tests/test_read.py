@@ -257,17 +257,28 @@ def test_a_set_without_train_says_what_it_has(monkeypatch):
 
 def test_rows_to_judge_come_from_the_test_file_alone(tmp_path):
     (tmp_path / "test.csv").write_text("body,team\none two,a\nthree four,b\nfive six,a\n")
-    rows, notes = read_to_judge(Data(source=str(tmp_path)), Columns(("body",), "team"))
+    found = read_to_judge(Data(source=str(tmp_path)), Columns(("body",), "team"))
+    rows = found.train
     assert rows.texts == ["one two", "three four", "five six"]
     assert rows.labels == ["a", "b", "a"]
-    assert "test.csv (3 rows)" in notes[0]
+    assert found.notes == (f"judged on {tmp_path / 'test.csv'} (3 rows)",)
 
 
 def test_rows_to_judge_may_have_other_columns_than_those_trained_on(tmp_path):
     path = tmp_path / "more.csv"
     path.write_text("text,label\none two,a\nthree four,b\nfive six,a\nseven eight,b\n")
-    rows, _ = read_to_judge(Data(source=str(path)), Columns(("body",), "team"))
-    assert rows.labels == ["a", "b", "a", "b"]
+    found = read_to_judge(Data(source=str(path)), Columns(("body",), "team"))
+    assert (found.train.labels, found.columns.label) == (["a", "b", "a", "b"], "label")
+    assert "labels from column 'label', as there is no 'team' (--label changes it)" in found.notes
+    named = read_to_judge(Data(source=str(path), label="label"), Columns(("body",), "team"))
+    assert not any("labels from" in note for note in named.notes)
+
+
+def test_columns_of_0_and_1_in_the_place_of_a_label_are_said(tmp_path):
+    path = tmp_path / "more.csv"
+    path.write_text("body,a,b\none two,1,0\nthree four,0,1\nfive six,1,0\n")
+    notes = read_to_judge(Data(source=str(path)), Columns(("body",), "team")).notes
+    assert "a label in each of the columns 'a', 'b', as there is no 'team' (--label changes it)" in notes
 
 
 def test_a_folder_without_train_cannot_be_trained_on(tmp_path):

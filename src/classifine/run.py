@@ -182,21 +182,15 @@ def check(config: Config) -> DataReport:
 def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evaluation:
     """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
     saved = load(model)
-    rows, notes = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
-    known, labels = set(saved.labels.names), rows.labels
-    strange = [not known >= set(names) for names in rows.names]
-    unknown = sorted(set(chain.from_iterable(rows.names)) - known)
-    if unknown and not config.drop_unseen:
-        raise DataError(
-            f"{rows.source} has labels that {model} does not know: {', '.join(unknown[:10])}. "
-            "Correct them, or leave their rows out with --drop-unseen."
-        )
+    found = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
+    for note in found.notes:
+        say(note)
+    strange = _strange(found, saved.labels, model, config.drop_unseen)
+    rows, labels = found.train, found.train.labels
     given = enumerate(rows.texts)
     kept = [i for i, text in given if text and has_words(text) and labels[i] is not None and not strange[i]]
     if not kept:
         raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
-    for note in notes:
-        say(note)
     if len(kept) < len(rows):
         say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
     rows = rows.take(kept)
@@ -210,6 +204,25 @@ def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evalu
         saved.labels,
         saved.decision,
     )
+
+
+def _strange(found: Splits, labels: Labels, model: Path, drop: bool) -> list[bool]:
+    """Whether each row (rows,) has a label that the classifier does not know; DataError where that is not to be."""
+    known, names = set(labels.names), found.train.names
+    there = set(chain.from_iterable(names))
+    unknown, source = ", ".join(sorted(there - known)[:10]), found.train.source
+    if there and not there & known:
+        column = f" in '{found.columns.label}'" if found.columns.label else ""
+        raise DataError(
+            f"{source} has{column} none of the labels of {model} ({', '.join(labels.names[:10])}), but {unknown}. "
+            "Name the column that has them with --label, or correct them."
+        )
+    if unknown and not drop:
+        raise DataError(
+            f"{source} has labels that {model} does not know: {unknown}. "
+            "Correct them, or leave their rows out with --drop-unseen."
+        )
+    return [not known >= set(row) for row in names]
 
 
 def _seen(saved: Saved, rows: Split) -> int:

@@ -38,6 +38,7 @@ PAIRS = (
     ("#1 string", "#2 string"), ("query", "passage"),
 )  # fmt: skip
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
+CHANGES_LABEL = " (--label changes it)"
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
 MAX_ONCE = 0.2  # of the labels in all cells of a column, the share that no other row has
@@ -214,7 +215,7 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
     fitting = [fact for fact in facts if fact.can_be_label or (task == "score" and _all_numbers(fact))]
     binary = [fact for fact in fitting if fact.binary]
     if not named and len(binary) > 1 and (len(binary) > 2 or len(binary) == len(fitting)) and task != "score":
-        notes.append(f"a label in each of the columns {_quoted(f.name for f in binary)} (--label changes it)")
+        notes.append(f"a label in each of the columns {_quoted(f.name for f in binary)}{CHANGES_LABEL}")
         return tuple(fact.name for fact in binary)
     candidates = named or fitting
     if not candidates:
@@ -234,7 +235,7 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
         )
     # Of a number and its name the name is what people want to read.
     best = next((twin for twin in twins if not _all_numbers(twin)), best) if _all_numbers(best) else best
-    notes.append(f"labels from column '{best.name}' (--label changes it)")
+    notes.append(f"labels from column '{best.name}'{CHANGES_LABEL}")
     return (best.name,)
 
 

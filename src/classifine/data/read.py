@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import Columns, find_columns, is_flag, is_one, number_of
+from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
 from classifine.errors import DataError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
@@ -121,8 +121,8 @@ def read_splits(config: Data) -> Splits:
     return _assemble(tables, config)
 
 
-def read_to_judge(config: Data, trained: Columns) -> tuple[Split, tuple[str, ...]]:
-    """(rows, notes) to judge a classifier on: the test split of what `config` names, else validation, else train.
+def read_to_judge(config: Data, trained: Columns) -> Splits:
+    """Rows to judge a classifier on, as train: the test split of what `config` names, else validation, else train.
 
     The columns are those of `trained` where the rows have them and `config` names no others, else found anew.
     """
@@ -139,7 +139,9 @@ def read_to_judge(config: Data, trained: Columns) -> tuple[Split, tuple[str, ...
              "label_separator": config.label_separator or trained.separator}  # fmt: skip
     # The rows stand as train here, which is what a single file is.
     found = _assemble({"train": tables[name]}, config.model_copy(update=known))
-    return found.train, (f"judged on {found.train.source} ({len(found.train)} rows)", *found.notes)
+    why = "" if label else f", as there is no '{trained.label}'"
+    said = (note.replace(CHANGES_LABEL, f"{why}{CHANGES_LABEL}") for note in found.notes)
+    return replace(found, notes=(f"judged on {found.train.source} ({len(found.train)} rows)", *said))
 
 
 def _tables(config: Data) -> dict[str, list[Table]]:
