@@ -157,7 +157,44 @@ def test_labels_that_differ_in_spelling_only():
     rows = [*numbered("not sure"), *numbered("Not_Sure"), *numbered("b"), *numbered("NOT sure.", 1)]
     message = only(checked(given(rows)), "label-spelling").message
     assert message.endswith("only: 'NOT sure.' (1 row), 'Not_Sure' (12 rows), 'not sure' (12 rows).")
-    assert "label-spelling" not in kinds(checked(given([*numbered("-1"), *numbered("b")])))
+    assert "label-spelling" not in kinds(checked(given([*numbered("-1"), *numbered("1"), *numbered("b")])))
+
+
+def test_labels_of_a_row_or_two_that_are_nearly_a_frequent_one():
+    rows = [*numbered("delivery"), *numbered("Payment"), *numbered("paymnet", 2), *numbered("payments", 1)]
+    fault = only(checked(given([*rows, *numbered("praise", 1)])), "label-spelling")
+    assert str(fault) == (
+        "Labels that are nearly the same: 'Payment' (12 rows), 'payments' (1 row), 'paymnet' (2 rows). "
+        "They are kept apart; write them alike if they are one class."
+    )
+
+
+@pytest.mark.parametrize(
+    "rare",
+    [
+        numbered("deliverys", 3),  # rows enough to be a class of its own
+        numbered("grade 12", 1),
+        numbered("1000001", 1),
+        numbered("-1000000", 1),
+        numbered("coloured", 2),  # two rows against nine may be two classes
+        numbered("dilevary", 1),
+    ],
+)
+def test_labels_that_are_not_nearly_the_same(rare):
+    rows = [
+        *numbered("delivery", 20),
+        *numbered("grade 11", 20),
+        *numbered("1000000", 20),
+        *numbered("colours", 9),
+        *numbered("coloure", 9),
+    ]
+    assert "label-spelling" not in kinds(checked(given([*rows, *rare])))
+
+
+def test_the_error_of_a_cell_is_a_missing_label():
+    report = checked(given([*GOOD, ("some text", "#N/A"), ("other text", " #REF! ")]))
+    assert only(report, "missing-label").rows == (25, 26)
+    assert list(report.as_json()["splits"]["train"]["classes"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

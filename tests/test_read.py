@@ -281,6 +281,20 @@ def test_columns_of_0_and_1_in_the_place_of_a_label_are_said(tmp_path):
     assert "a label in each of the columns 'a', 'b', as there is no 'team' (--label changes it)" in notes
 
 
+def test_the_error_of_a_cell_is_no_label_and_says_neither_yes_nor_no(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in [("text", "team"), *zip(TEXTS, ["a", "b", "#DIV/0!", "#REF!", "b", "a"], strict=True)]:
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    assert read(tmp_path / "a.xlsx").train.labels == ["a", "b", None, None, "b", "a"]
+    flags = "text,rude,late\n" + "".join(f"{text},{i % 2},{'#N/A' if i == 4 else 1}\n" for i, text in enumerate(TEXTS))
+    (tmp_path / "flags.csv").write_text(flags, "utf-8")
+    with pytest.raises(DataError, match="has '#N/A' in 'late'; expected 0 or 1"):
+        read(tmp_path / "flags.csv")
+
+
 def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
     with pytest.raises(DataError, match="has no train file"):

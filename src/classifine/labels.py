@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Kind = Literal["str", "int", "bool"]
 # What is asked of a text: one label ("choosing"), any number of them ("deciding"), or a number.
 Task = Literal["single", "multi", "score"]
+# What a spreadsheet writes into a cell whose formula failed: no label, but no empty cell either.
+CELL_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def is_missing(value: Any) -> bool:
 
 
 def as_name(value: Any) -> str | None:
-    """The name of a label value as found in data: stripped text; None for a missing one.
+    """The name of a label value as found in data: stripped text; None for a missing one or a spreadsheet's error.
 
     A whole number that a spreadsheet or a data frame turned into 3.0 is named "3".
     """
@@ -121,7 +123,8 @@ def as_name(value: Any) -> str | None:
         return None
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else str(value)
-    return str(value).strip() or None
+    name = str(value).strip()
+    return None if name in CELL_ERRORS else name or None
 
 
 def kind_of(values: Iterable[Any]) -> Kind:

@@ -4,23 +4,29 @@ A fault is an error where nothing honest can be trained, else a warning that say
 does just that. It looks at texts and label names only: how many tokens a text has is told to it by the caller.
 """
 
+import difflib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal
 
 from classifine.config import Data
+from classifine.data.columns import number_of
 from classifine.data.language import Language
 from classifine.data.read import Split, Splits, Text, joined
 from classifine.errors import DataError
 
+OFTEN = 5  # times as many rows as another class: what a name that is nearly its own may be a slip of
+NEARLY = 0.85  # the likeness (difflib's ratio) of two names from which on one may be a slip of the other
 FEW_ROWS = 10  # a class with fewer training rows gets a warning: its scores will be unsure
+_PAIRS = 1_000_000  # of names that are compared, in three seconds
 _TOKENISED = 2000  # rows that are tokenised to estimate how many are cut
 _SHOWN = 10  # row numbers shown in a message; the JSON report holds them all
 _WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -202,14 +208,33 @@ def _few_rows(splits: Splits, counts: Counter[str]) -> Iterator[Fault]:
 def _spelling(splits: Splits, counts: Counter[str]) -> Iterator[Fault]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in counts:
-        alike[normalised(name.replace("_", " "))].append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            shown = ", ".join(f"'{name}' ({counts[name]} row{'s' * (counts[name] != 1)})" for name in sorted(names))
-            yield Fault(
-                "label-spelling", "warning", "train", f"Labels that differ in spelling only: {shown}.",
-                "They are kept apart; write them alike if they are one class.",
-            )  # fmt: skip
+        # The marks of a number are part of it: -1 is not 1.
+        alike[normalised(name.replace("_", " ")) if number_of(name) is None else name].append(name)
+    found = [("differ in spelling only", names) for names in alike.values() if len(names) > 1]
+    found += [("are nearly the same", names) for names in _slips(alike, counts)]
+    for how, names in found:
+        shown = ", ".join(f"'{name}' ({counts[name]} row{'s' * (counts[name] != 1)})" for name in sorted(names))
+        yield Fault(
+            "label-spelling", "warning", "train", f"Labels that {how}: {shown}.",
+            "They are kept apart; write them alike if they are one class.",
+        )  # fmt: skip
+
+
+def _slips(alike: Mapping[str, Sequence[str]], counts: Counter[str]) -> Iterator[list[str]]:
+    """The names of each class that is nearly called like others with one or two rows, and the names of those."""
+    rows = {key: sum(counts[name] for name in names) for key, names in alike.items() if number_of(key) is None}
+    often = [key for key, count in rows.items() if count >= OFTEN]
+    slips: dict[str, list[str]] = defaultdict(list)
+    seldom = [key for key, count in rows.items() if count <= 2]
+    # A column with that many names is not coded by hand, and comparing them would take a minute.
+    for key in seldom if len(seldom) * len(often) <= _PAIRS else ():
+        near = difflib.get_close_matches(key, often, cutoff=NEARLY)
+        # Digits tell classes apart (grade 1, grade 2), however alike the rest is.
+        fit = (one for one in near if rows[one] >= OFTEN * rows[key] and _DIGITS.findall(one) == _DIGITS.findall(key))
+        if (meant := next(fit, None)) is not None:
+            slips[meant] += alike[key]
+    for key, names in slips.items():
+        yield [*alike[key], *names]
 
 
 def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:

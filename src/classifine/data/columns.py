@@ -14,7 +14,7 @@ from typing import Any
 from classifine.config import Data
 from classifine.data.formats import Row
 from classifine.errors import DataError
-from classifine.labels import Task, as_name
+from classifine.labels import Task, as_name, is_missing
 
 # Names seen on public sets and in spreadsheets, the surest first; compared in lower case.
 TEXT_NAMES = (
@@ -284,7 +284,7 @@ def _task_of_indicators(
 
 def is_flag(value: Any) -> bool:
     """Whether a value can stand in a column of 0 and 1; an empty cell can, and says no."""
-    return is_one(value) or as_name(value) is None or str(value).strip() in ("0", "0.0", "False", "false")
+    return is_one(value) or is_missing(value) or str(value).strip() in ("", "0", "0.0", "False", "false")
 
 
 def is_one(value: Any) -> bool:
