@@ -134,6 +134,20 @@ def test_one_text_with_several_labels(drop):
     assert left == [row for row in range(2, 27) if not drop or row not in (5, 26)]
 
 
+def test_which_label_stays_where_copies_are_left_out_is_said():
+    rows = [*GOOD, ("Text 3 of a", "b")]
+    splits, actions = given(rows), {}
+    for conflicts in (False, True):
+        report = checked(splits, drop_duplicates=True, drop_conflicts=conflicts)
+        actions[conflicts] = only(report, "conflicting-labels").action
+        left = clean(splits, report.faults).train
+        assert [label for text, label in zip(left.texts, left.labels, strict=True) if "3 of a" in text] == (
+            [] if conflicts else ["a"]
+        )
+    assert actions[False].startswith("The first row of each text stays, with its label;")
+    assert actions[True] == "Left out (--drop-conflicts)."
+
+
 def test_copies_with_one_label_are_no_conflict():
     assert "conflicting-labels" not in kinds(checked(given(COPIES)))
 

@@ -227,6 +227,24 @@ def test_of_two_columns_that_could_have_the_labels_one_is_to_be_named():
 
 
 @pytest.mark.parametrize(
+    ("values", "given", "hinted"),
+    [
+        ([1, 2, 3, 4, 5, 7] * 2, {}, True),
+        (["0", "2", "3", "4", "5", "6"] * 2, {}, True),
+        ([1.0, 2.0, 3.0, 4.0, 5.0, None] * 2, {}, True),
+        ([1, 2, 3, 4] * 3, {}, False),
+        ([1, 2, 3, 4, 5, "many"] * 2, {}, False),
+        ([1, 2, 3, 4, 5, 7] * 2, {"task": "single"}, False),
+        ([1, 2, 3, 4, 5, 7] * 2, {"task": "score"}, False),
+    ],
+)
+def test_a_rating_in_whole_numbers_could_be_learned_as_a_number(values, given, hinted):
+    result = find_columns(rows(text=SENTENCES * 2, label=values), Data(**given), "a.csv")
+    assert any("whole numbers" in note and "--task score" in note for note in result.notes) is hinted
+    assert result.task == given.get("task", "single")
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [("sentence1", "sentence2"), ("Question", "Sentence"), ("premise", "hypothesis"), ("#1 String", "#2 String")],
 )

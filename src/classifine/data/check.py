@@ -284,11 +284,17 @@ def _copies(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
         if clashes:
             positions = sorted(i for group in clashes for i in group)
             dropped = training and config.drop_conflicts
-            action = "Left out (--drop-conflicts)." if dropped else (
-                "Kept; correct them, or leave them out with --drop-conflicts." if training else "Kept."
-            )  # fmt: skip
+            action = _action_on_conflicts(config) if training else "Kept."
             message = f"{_count(positions, split)} share a text but not its label ({len(clashes)} such text{'s' * (len(clashes) != 1)})."
             yield _fault("conflicting-labels", split, positions, message, action, ids, dropped)
+
+
+def _action_on_conflicts(config: Data) -> str:
+    if config.drop_conflicts:
+        return "Left out (--drop-conflicts)."
+    if config.drop_duplicates:
+        return "The first row of each text stays, with its label; correct them, or leave all out with --drop-conflicts."
+    return "Kept; correct them, or leave them out with --drop-conflicts."
 
 
 def _later_copies(groups: Iterable[list[int]], texts: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -38,6 +38,7 @@ PAIRS = (
     ("#1 string", "#2 string"), ("query", "passage"),
 )  # fmt: skip
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
+RATING = 5  # different whole numbers from which on they may be a scale, such as 1 to 5
 CHANGES_LABEL = " (--label changes it)"
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
@@ -129,8 +130,13 @@ class _Facts:
     @property
     def numbers(self) -> bool:
         """Whether all values are numbers and some of them not whole, as no class is."""
+        return _all_numbers(self) and bool(self.values) and not self.whole_numbers
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether all values are whole numbers, as the classes of a rating are."""
         found = [number_of(value) for value in self.values]
-        return bool(found) and all(n is not None for n in found) and not all(float(n or 0).is_integer() for n in found)
+        return bool(found) and all(number is not None and number.is_integer() for number in found)
 
     @property
     def can_be_text(self) -> bool:
@@ -261,6 +267,11 @@ def _task_of(
     if task is None and fact.numbers:
         notes.append(f"'{fact.name}' holds numbers, not classes: a score is learned (--task changes it)")
         return "score", None
+    if task is None and fact.whole_numbers and fact.distinct >= RATING:
+        notes.append(
+            f"'{fact.name}' holds {fact.distinct} different whole numbers, each a class of its own; where more means more, as in a "
+            "rating, learn them as a number with --task score"
+        )
     return task or "single", separator
 
 
