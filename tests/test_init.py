@@ -1,6 +1,8 @@
 """The guided start: what is found, what is asked, and a file that `train` takes."""
 
 import json
+import re
+import tomllib
 
 import pytest
 from conftest import made_up, write_csv
@@ -39,6 +41,34 @@ def test_without_a_terminal_nothing_is_asked(data, tmp_path):
         ("label",),
         "single",
     )
+
+
+def test_without_a_terminal_what_was_found_is_said(data, tmp_path):
+    said = []
+    start(tmp_path / "run.toml", {"source": str(data)}, False, None, said.append)
+    assert said[:3] == [
+        "data    labels from column 'label' (--label changes it)",
+        "data    texts from column 'text' (--text changes it)",
+        "data    task: single, 3 labels: delivery, payment, praise (--task changes it)",
+    ]
+    (language,) = said[3:]
+    assert language.startswith("data    language: ")
+    assert "--language" in language
+    ask, _ = asking()
+    start(tmp_path / "asked.toml", {"source": str(data)}, False, ask, said.append)
+    assert len(said) == 4  # who is asked sees it as the defaults of the questions
+
+
+@pytest.mark.parametrize("wanted", [{}, {"epochs": 3, "label": "label"}])
+def test_every_line_of_a_setting_is_toml_without_its_mark(data, tmp_path, wanted):
+    written = start(tmp_path / "run.toml", {"source": str(data), **wanted}, False, None, quiet)
+    text = re.sub(r"^# (?=\w+ = )", "", written.read_text("utf-8"), flags=re.MULTILINE)
+    found = tomllib.loads(text)
+    assert {name for values in found.values() for name in values} == {name for _, name, _ in options()}
+    written.write_text(text, "utf-8")
+    config = build(load_toml(written))
+    assert (config.train.batch_size, config.train.epochs) == (32, wanted.get("epochs", 5))
+    assert (config.data.text, config.hub.publish) == (("text",), "OWNER/NAME")
 
 
 def test_the_file_names_every_setting_with_its_help(data, tmp_path):

@@ -1,4 +1,4 @@
-"""Every setting, once: name, type, default, bounds and help line.
+"""Every setting, once: name, type, default, bounds and help line; an example of a value where there is no default.
 
 The command-line flags, the checks, the messages, the reference page and the record beside a saved model are all
 made from this text. It knows nothing about files of data, networks or hardware: a default of `None` means that a
@@ -33,46 +33,70 @@ class Section(BaseModel):
 class Data(Section):
     """Where the labelled texts are and how to read them."""
 
-    source: str | None = Field(None, description="Labelled texts: a file, a folder of split files, or a Hub id.")
+    source: str | None = Field(
+        None, examples=["tickets.csv"], description="Labelled texts: a file, a folder of split files, or a Hub id."
+    )
     validation: str | None = Field(
-        None, description="Rows for choosing the best epoch; cut from train where none are given."
+        None,
+        examples=["validation.csv"],
+        description="Rows for choosing the best epoch; cut from train where none are given.",
     )
     test: str | None = Field(
-        None, description="Rows for the final report, used once; cut from train where none are given."
+        None,
+        examples=["test.csv"],
+        description="Rows for the final report, used once; cut from train where none are given.",
     )
     text: tuple[str, ...] = Field(
-        (), description="Column with the text, twice to join two columns; found by name and content."
+        (),
+        examples=[["subject", "body"]],
+        description="Column with the text, twice to join two columns; found by name and content.",
     )
     text_pair: str | None = Field(
-        None, description="Column with the second text of a pair; found by name, such as sentence2."
+        None,
+        examples=["sentence2"],
+        description="Column with the second text of a pair; found by name, such as sentence2.",
     )
     label: tuple[str, ...] = Field(
-        (), description="Column with the label, or again for each column of 0 and 1; found by name and content."
+        (),
+        examples=[["team"]],
+        description="Column with the label, or again for each column of 0 and 1; found by name and content.",
     )
     language: str | None = Field(
-        None, description="Language of the texts, such as en, de or id; told from a sample of them."
+        None, examples=["en"], description="Language of the texts, such as en, de or id; told from a sample of them."
     )
     label_separator: str | None = Field(
-        None, min_length=1, description="What parts several labels of a row, such as ';'; found by content."
+        None,
+        examples=[";"],
+        min_length=1,
+        description="What parts several labels of a row, such as ';'; found by content.",
     )
     task: Task | None = Field(
-        None, description="One label a text (single), any number (multi) or a number (score); found by content."
+        None,
+        examples=["single"],
+        description="One label a text (single), any number (multi) or a number (score); found by content.",
     )
-    encoding: str | None = Field(None, description="Encoding of text files, such as utf-8 or cp1252; guessed and said.")
+    encoding: str | None = Field(
+        None, examples=["cp1252"], description="Encoding of text files, such as utf-8 or cp1252; guessed and said."
+    )
     delimiter: str | None = Field(
-        None, description="What separates the columns of a csv file, such as ';'; guessed and said."
+        None, examples=[";"], description="What separates the columns of a csv file, such as ';'; guessed and said."
     )
-    sheet: str | None = Field(None, description="Sheet of an xlsx file; the first by itself.")
+    sheet: str | None = Field(None, examples=["Sheet1"], description="Sheet of an xlsx file; the first by itself.")
     validation_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for validation.")
     test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test.")
     max_train_rows: int | None = Field(
         None,
+        examples=[1000],
         ge=2,
         description="Train on so many rows, drawn by seed with the classes in their shares.",
         json_schema_extra=OFF,
     )
     max_eval_rows: int | None = Field(
-        None, ge=2, description="Judge on so many rows of validation and of test.", json_schema_extra=OFF
+        None,
+        examples=[1000],
+        ge=2,
+        description="Judge on so many rows of validation and of test.",
+        json_schema_extra=OFF,
     )
     drop_duplicates: bool = Field(False, description="Keep one row of each text in train.")
     drop_conflicts: bool = Field(False, description="Leave out train rows whose text carries several labels.")
@@ -91,20 +115,24 @@ class Model(Section):
     """The pre-trained encoder."""
 
     base: str | None = Field(
-        None, description="Pre-trained encoder: a folder or a Hub id; by the language of the texts."
+        None,
+        examples=["FacebookAI/roberta-base"],
+        description="Pre-trained encoder: a folder or a Hub id; by the language of the texts.",
     )
     max_length: int | None = Field(
-        None, ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
+        None, examples=[128], ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
     )
 
 
 class Train(Section):
     """How the network is fitted."""
 
-    epochs: int | None = Field(None, ge=1, le=1000, description="Passes over the training rows; fewer for more rows.")
+    epochs: int | None = Field(
+        None, examples=[5], ge=1, le=1000, description="Passes over the training rows; fewer for more rows."
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="Rows per optimiser step.")
     learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Peak learning rate of AdamW; by the size of the base."
+        None, examples=[2e-5], gt=0, le=1, description="Peak learning rate of AdamW; by the size of the base."
     )
     head_rate: float = Field(10.0, gt=0, le=1000, description="Learning rate of the new head, as a multiple.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
@@ -114,7 +142,11 @@ class Train(Section):
         "adamw", description="AdamW alone, or by the gradient at the worst point nearby (sam; adaptive: asam)."
     )
     rho: float | None = Field(
-        None, gt=0, le=10, description="How far away that point is; 0.05, adaptive 0.5. Needs --optimizer sam or asam."
+        None,
+        examples=[0.05],
+        gt=0,
+        le=10,
+        description="How far away that point is; 0.05, adaptive 0.5. Needs --optimizer sam or asam.",
     )
     ascent_share: float = Field(
         1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
@@ -123,13 +155,14 @@ class Train(Section):
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
         "pearson", "spearman", "mse", "mae", "loss",
     ] | None = Field(
-        None, description="Validation metric that chooses the best epoch; macro_f1, of scores pearson."
+        None, examples=["accuracy"], description="Validation metric that chooses the best epoch; macro_f1, of scores pearson."
     )  # fmt: skip
     # The rate falls to nothing at the end, where the best epochs are: a plateau in the middle is no reason to stop.
     patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="Number format of the matrix products.")
     track: tuple[Tracker, ...] = Field(
         (),
+        examples=[["tensorboard"]],
         description="Trackers to tell of the run, with commas: tensorboard, wandb, mlflow, trackio.",
         json_schema_extra=OFF,
     )
@@ -149,12 +182,16 @@ class Hub(Section):
     """Where to publish the classifier."""
 
     publish: str | None = Field(
-        None, description="Repository on the Hub for the finished classifier: OWNER/NAME.", json_schema_extra=OFF
+        None,
+        examples=["OWNER/NAME"],
+        description="Repository on the Hub for the finished classifier: OWNER/NAME.",
+        json_schema_extra=OFF,
     )
     private: bool = Field(False, description="Create that repository as a private one.")
     every_save: bool = Field(False, description="Publish each better epoch while training goes on, too.")
     license: str | None = Field(
         None,
+        examples=["apache-2.0"],
         description="Licence of the published classifier for its card, such as apache-2.0 or mit.",
         json_schema_extra=OFF,
     )
@@ -269,8 +306,15 @@ def reference() -> str:
 
 
 def starter(chosen: Mapping[str, Mapping[str, Any]]) -> str:
-    """A commented TOML file: every setting with its help line, the chosen ones set, the others as comments."""
-    lines = ["# Settings of classifine. `classifine train` with this file as its argument does the rest.", ""]
+    """A commented TOML file: every setting with its help line, the chosen ones set, the others as comments.
+
+    A line of a setting is TOML as soon as its `# ` is gone.
+    """
+    lines = [
+        "# Settings of classifine. `classifine train` with this file as its argument does the rest.",
+        "# Take the `# ` away before a setting to give it.",
+        "",
+    ]
     for section, kind in SECTIONS.items():
         lines += [f"[{section}]"]
         for name, field in kind.model_fields.items():
@@ -278,7 +322,8 @@ def starter(chosen: Mapping[str, Mapping[str, Any]]) -> str:
             if name in chosen.get(section, {}):
                 lines.append(f"{name} = {_toml(chosen[section][name])}")
             elif field.default in (None, ()):
-                lines.append(f"# {name} = {type_name(field)}, {_unset(field)}")
+                example = _toml((field.examples or [])[0])
+                lines.append(f"# {name} = {example}  # an example ({type_name(field)}); else {_unset(field)}")
             else:
                 lines.append(f"# {name} = {_toml(field.default)}")
         lines.append("")

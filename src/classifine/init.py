@@ -5,7 +5,7 @@ What was found stands as the default of each question; without somebody to ask, 
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,9 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
             raise ConfigError("No data is named, and there is no terminal to ask on. Name it with --data FILE.")
         chosen["source"] = ask("Which file or folder holds the labelled texts?", "")
     found = _look(chosen, ask, say)
+    if ask is None:
+        for line in _in_words(found):
+            say(f"data    {line}")
     found = _columns(chosen, found, ask, say)
     if ask is not None and "language" not in chosen:
         answer = ask("Which language are the texts in? (code or English name)", _language_of(found.language))
@@ -72,6 +75,13 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
         raise OutputError(f"{path} cannot be written: {error.strerror}. Change its name.") from None
     build(load_toml(path))
     return path
+
+
+def _in_words(found: _Found) -> Iterator[str]:
+    """What was found, for somebody who is asked nothing: each with the flag that changes it."""
+    yield from found.splits.notes  # the columns among them, where they were not given
+    yield f"task: {found.splits.task}, {found.labels} (--task changes it)"
+    yield f"language: {found.language}"
 
 
 def _look(chosen: dict[str, Any], ask: Ask | None, say: Say) -> _Found:
