@@ -155,7 +155,8 @@ class Train(Section):
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
         "pearson", "spearman", "mse", "mae", "loss",
     ] | None = Field(
-        None, examples=["accuracy"], description="Validation metric that chooses the best epoch; macro_f1, of scores pearson."
+        None, examples=["accuracy"],
+        description="Validation metric that chooses the best epoch; macro_f1, of scores pearson."
     )  # fmt: skip
     # The rate falls to nothing at the end, where the best epochs are: a plateau in the middle is no reason to stop.
     patience: int = Field(4, ge=1, description="Epochs without a better metric before training stops.")

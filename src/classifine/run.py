@@ -195,9 +195,8 @@ def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evalu
         say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
     rows = rows.take(kept)
     if seen := _seen(saved, rows):
-        say(
-            f"warning: {seen} of {len(rows)} rows {'has' if seen == 1 else 'have'} a text that was trained on, so the numbers flatter"
-        )
+        have = "has" if seen == 1 else "have"
+        say(f"warning: {seen} of {len(rows)} rows {have} a text that was trained on, so the numbers flatter")
     return evaluate(
         text_logits(saved, rows.texts, precision),
         saved.labels.targets(rows.labels),

@@ -23,9 +23,9 @@ TEXT_NAMES = (
     "headline", "title", "input", "texte", "kalimat", "satz", "nachricht", "texto", "mensaje",
 )  # fmt: skip
 LABEL_NAMES = (
-    "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics", "theme", "themes",
-    "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code", "codes", "y", "output",
-    "quality", "rating", "stars", "score", "similarity", "relatedness",
+    "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics",
+    "theme", "themes", "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code",
+    "codes", "y", "output", "quality", "rating", "stars", "score", "similarity", "relatedness",
     "kategorie", "klasse", "etiquette", "étiquette", "classe", "categoria", "categoría", "etiqueta", "kategori",
 )  # fmt: skip
 # A short heading and the body below it are one text: title and description of a news item, subject and body of a mail.
@@ -114,7 +114,7 @@ class _Facts:
         return None
 
     def has_several(self, mark: str) -> bool:
-        """Whether the cells are lists of labels by their content alone: short parts, and hardly one that does not return."""
+        """Whether the cells hold labels by their content alone: short parts, of which hardly one does not return."""
         cells = [{part.strip() for part in str(value).split(mark)} - {""} for value in self.values]
         counts = Counter(chain.from_iterable(cells))
         once = sum(count == 1 for count in counts.values())

@@ -53,6 +53,7 @@ class History(TrainerCallback):
 class Alarm(TrainerCallback):
     """Says aloud when a network learns nothing: a loss no better than the constant guess, or one answer to all.
 
+    Each of the two is said once, at the first epoch that has it.
     The constant guess answers each class by its share of the training rows, a number by their mean; its loss is the
     entropy of those shares (of several labels: their mean), or the variance.
     """
@@ -60,6 +61,7 @@ class Alarm(TrainerCallback):
     def __init__(self, targets: NDArray[Any], history: History, say: Say) -> None:
         self.constant_guess = constant_guess(targets)
         self.said: list[str] = []
+        self._kinds: set[str] = set()
         self._history = history
         self._say = say
 
@@ -70,16 +72,22 @@ class Alarm(TrainerCallback):
             return
         if not math.isfinite(epoch["train_loss"]) or epoch["train_loss"] > 0.98 * self.constant_guess:
             self._raise(
+                "loss",
                 f"Epoch {epoch['epoch']}: the training loss {epoch['train_loss']:.3f} is no better than a constant guess "
-                f"({self.constant_guess:.3f}). Try a lower --learning-rate or more --epochs, and check the labels."
+                f"({self.constant_guess:.3f}). Try a lower --learning-rate or more --epochs, and check the labels.",
             )
         if epoch["validation"]["predicted_classes"] == 1:
             self._raise(
+                "one answer",
                 f"Epoch {epoch['epoch']}: one class swallows all predictions on validation. "
-                "Try more --epochs or another --learning-rate, and check the labels."
+                "Try more --epochs or another --learning-rate, and check the labels.",
             )
 
-    def _raise(self, sentence: str) -> None:
+    def _raise(self, kind: str, sentence: str) -> None:
+        # The lines of the epochs show how it goes on; the same advice after each of them would only hide them.
+        if kind in self._kinds:
+            return
+        self._kinds.add(kind)
         self.said.append(sentence)
         self._say(f"ALARM {sentence}")
 
