@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import classifine
 from classifine.config import reference
 
 HERE = Path(__file__).parent
+PACKAGES = Path(classifine.__file__).parents[1]
 COMMANDS = ("train", "check", "evaluate", "predict", "publish", "login", "init", "glue", "fill-mask")
 
 
@@ -15,7 +17,8 @@ def help_page() -> str:
     parts = ["# The commands\n\nMade from the command line by `make docs`.\n"]
     for words in ([], *([command] for command in COMMANDS)):
         call = [sys.executable, "-m", "classifine", *words, "--help"]
-        environment = {"COLUMNS": "80", "PATH": "", "NO_COLOR": "1", "TERM": "dumb"}
+        # Of this very package, also where another one is installed.
+        environment = {"COLUMNS": "80", "PATH": "", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(PACKAGES)}
         shown = subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stdout
         shown = "\n".join(line.rstrip() for line in shown.strip().splitlines())
         shown = shown.replace("python -m classifine", "classifine")

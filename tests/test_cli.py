@@ -266,6 +266,22 @@ def test_predict_writes_data_to_standard_output_and_words_to_standard_error(call
     assert "3 rows, 1 without text left unlabelled" in err
 
 
+def test_the_help_of_predict_tells_the_columns_of_its_output(call, trained, tmp_path):
+    told = call("predict", "--help")[1]
+    (tmp_path / "in.csv").write_bytes("id;label;text\n1;alt;für später, bezahlt\n2;;\n".encode("cp1252"))
+    code, out, err = call("predict", trained, "in.csv", "-o", "out.csv", "--top-k", "2", "--all-scores")
+    assert (code, out) == (0, ""), err
+    header, first, second = (tmp_path / "out.csv").read_text("utf-8").splitlines()
+    columns = header.split(",")
+    assert columns[:3] == ["id", "label", "text"]
+    assert columns[3:7] == ["predicted_label", "predicted_score", "predicted_label_2", "predicted_score_2"]
+    assert columns[7:] == [f"score:{name}" for name in ("delivery", "payment", "praise")]
+    assert first.startswith('1,alt,"für später, bezahlt",')
+    assert second == "2" + "," * 9
+    for word in ("`label_2`", "`score:NAME`", "`labels`", "`predicted_`", "UTF-8", "|"):
+        assert word in told
+
+
 def test_predict_to_a_file(call, trained, tickets, tmp_path):
     code, out, err = call("predict", trained, tickets, "-o", "out.csv")
     assert (code, out) == (0, "")

@@ -222,7 +222,24 @@ def predict(
     precision: Precision = "float32",
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Add a label and its score to every row of a file, in order."""
+    """Add a label and its score to every row of a file, in order.
+
+    The columns of the rows stay, and by what was learned these come behind them:
+
+    One label a text: `label`, and `score`, its probability from 0 to 1. With --top-k also `label_2`, `score_2` and so
+    on, with --all-scores `score:NAME` of each label.
+
+    Several labels: `labels`, those that hold; a list, which in csv, tsv and xlsx is one cell with | between them, and
+    may be empty. --top-k and --all-scores add as above.
+
+    A number: `score`, that number.
+
+    Where the rows have a column of such a name already, the new one and its like begin with `predicted_`. A row without
+    text gets empty ones.
+
+    Text files are written in UTF-8, csv with commas and tsv with tabs, whatever the input had. Standard output has the
+    form of the input where that is csv or tsv, else jsonl.
+    """
     from classifine import run
     from classifine.infer.files import PredictOptions
 
