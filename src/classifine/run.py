@@ -229,7 +229,8 @@ def _seen(saved: Saved, rows: Split) -> int:
 
     A published classifier comes without its report, but with the fingerprint of all its train rows in their order.
     """
-    report = (saved.folder or Path()) / REPORT
+    assert saved.folder is not None
+    report = saved.folder / REPORT
     try:
         known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
         if known is not None:
