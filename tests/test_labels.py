@@ -110,6 +110,7 @@ def test_as_name(value, name):
         ([1, 2], "int"),
         ([1.0, 2.0], "int"),
         ([1, None, 2.0, math.nan, pd.NA], "int"),
+        ([1, "#N/A", 2, " "], "int"),
         ([1.5, 2.5], "str"),
         ([True, False, None], "bool"),
         ([True, 1], "str"),

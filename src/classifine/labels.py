@@ -131,7 +131,7 @@ def kind_of(values: Iterable[Any]) -> Kind:
     """What the label values were: "bool", "int" or "str"; missing ones do not count."""
     kinds: set[Kind] = set()
     for value in values:
-        if is_missing(value):
+        if as_name(value) is None:
             continue
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         kinds.add("bool" if isinstance(value, bool) else "int" if whole else "str")
