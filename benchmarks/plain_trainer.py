@@ -80,6 +80,8 @@ def main() -> None:
         start = time.monotonic()
         trainer.train()
         seconds = time.monotonic() - start
+        # Grouped by length the Trainer would also predict in another order than that of the rows.
+        trainer.args.train_sampling_strategy = "random"
         found = trainer.predict(encoded["test"]).predictions
     predicted = found[:, 0] if scores else found.argmax(axis=-1)
     truth = np.array(encoded["test"]["labels"])

@@ -208,6 +208,7 @@ def test_evaluate(call, trained, tickets):
         0,
         [
             f"judged on {tickets} (120 rows)",
+            f"judging {trained} (torch float32)",
             "warning: 96 of 120 rows have a text that was trained on, so the numbers flatter",
         ],
     )
@@ -381,11 +382,11 @@ def test_judging_on_texts_that_were_trained_on_is_said(call, trained, tmp_path):
     new = [(f"{text} anew", label) for text, label in made_up(40, seed=5)]
     write_csv(tmp_path / "new.csv", new)
     code, out, err = call("evaluate", trained, "new.csv")
-    assert (code, err, "accuracy" in out) == (0, "judged on new.csv (40 rows)\n", True)
+    assert (code, "warning" in err, "accuracy" in out) == (0, False, True)
     old = [(f"  {text.upper()}!", label) for text, label in made_up(120)]
     write_csv(tmp_path / "mixed.csv", [*new, *old])
     warning = "warning: 96 of 160 rows have a text that was trained on, so the numbers flatter"
-    assert call("evaluate", trained, "mixed.csv")[2].splitlines()[1:] == [warning]
+    assert call("evaluate", trained, "mixed.csv")[2].splitlines()[2:] == [warning]
 
 
 def test_texts_that_were_trained_on_where_the_report_stayed_elsewhere(call, base, quick, trained, tmp_path):
@@ -398,8 +399,8 @@ def test_texts_that_were_trained_on_where_the_report_stayed_elsewhere(call, base
     assert "warning" not in call("evaluate", "model", other)[2]
     (tmp_path / "model" / "data_report.json").write_text('{"train_texts": "a"}', "utf-8")
     code, _, err = call("evaluate", "model", train)
-    assert (code, len(err.splitlines())) == (1, 2)
-    assert "data_report.json is damaged" in err
+    assert code == 1
+    assert "data_report.json is damaged" in err.splitlines()[-1]
 
 
 def test_a_dash_is_standard_output(call, trained):

@@ -1,5 +1,6 @@
 """Every family of encoders that we claim, each with its own kind of tokenizer, through every task and back."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -8,7 +9,13 @@ import torch
 from conftest import made_up
 
 from classifine import TextClassifier
-from classifine.model.folder import quiet_transformers
+from classifine.data.encode import pad_id, tokenise
+from classifine.infer.engine import TorchEngine, open_exported
+from classifine.infer.forward import logits
+from classifine.labels import Labels
+from classifine.model.base import find_base
+from classifine.model.export import export_float
+from classifine.model.folder import load_base, quiet_transformers
 
 TEXTS = [text for text, _ in made_up(40, seed=9)]
 SMALL = {
@@ -123,3 +130,17 @@ def plain(folder, texts, scores, task):
         asked = {"text": text[0], "text_pair": text[1]} if task == "pair" else text
         found = {item["label"]: item["score"] for item in classify([asked])[0]}
         assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("target", ["openvino", "onnx"])
+def test_every_family_is_exported(encoder, target, tmp_path):
+    if importlib.util.find_spec({"openvino": "openvino", "onnx": "onnxscript"}[target]) is None:
+        pytest.skip("the engines' packages are an extra")
+    base = find_base(str(encoder))
+    with torch.random.fork_rng():
+        network, tokenizer = load_base(base, Labels.ordered(["a", "b", "c"], "str"))
+    columns = tokenise([*TEXTS, "a", " ".join(TEXTS)], tokenizer, 60)
+    path = export_float(network.eval(), ["input_ids", "attention_mask", *list(columns)[1:]], target, tmp_path)
+    expected = logits(TorchEngine(network), columns, pad_id(tokenizer))
+    found = logits(open_exported(path, "float32", 3), columns, pad_id(tokenizer))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

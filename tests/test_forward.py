@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from classifine.infer import forward
+from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import batches, logits
 from classifine.infer.predict import text_logits
 from classifine.train.trainer import input_columns
@@ -29,7 +30,7 @@ def test_rows_come_back_in_order_whatever_the_batches(saved, columns, monkeypatc
     alone = one_by_one(saved.network, columns)
     for tokens in (1, 50, 4096):
         monkeypatch.setattr(forward, "batches", lambda lengths, tokens=tokens: batches(lengths, tokens))
-        together = logits(saved.network, columns, saved.tokenizer.pad_token_id)
+        together = logits(TorchEngine(saved.network), columns, saved.tokenizer.pad_token_id)
         assert together.shape == (120, 3)
         assert together.dtype == np.float32
         assert np.abs(together - alone).max() < 1e-5
@@ -50,29 +51,23 @@ def test_batches_of_nothing():
 
 
 def test_no_rows_give_no_logits(saved):
-    assert logits(saved.network, {"input_ids": []}, 0).shape == (0, 3)
+    assert logits(TorchEngine(saved.network), {"input_ids": []}, 0).shape == (0, 3)
     assert text_logits(saved, []).shape == (0, 3)
 
 
 def test_train_mode_is_left_as_it_was(saved, columns):
-    first = logits(saved.network, columns, 0)
+    first = logits(TorchEngine(saved.network), columns, 0)
     saved.network.train()
     try:
-        assert np.array_equal(logits(saved.network, columns, 0), first)
+        assert np.array_equal(logits(TorchEngine(saved.network), columns, 0), first)
         assert saved.network.training
         with pytest.raises(IndexError):
-            logits(saved.network, {"input_ids": [[10**6]]}, 0)
+            logits(TorchEngine(saved.network), {"input_ids": [[10**6]]}, 0)
         assert saved.network.training
     finally:
         saved.network.eval()
 
 
-def test_done_is_told_every_row(saved, columns):
-    told = []
-    logits(saved.network, columns, 0, done=told.append)
-    assert sum(told) == 120
-
-
 def test_bf16_is_near_float32_and_not_the_same(saved, columns):
-    exact, rough = (logits(saved.network, columns, 0, precision) for precision in ("float32", "bf16"))
+    exact, rough = (logits(TorchEngine(saved.network, precision), columns, 0) for precision in ("float32", "bf16"))
     assert 0 < np.abs(exact - rough).max() < 0.1

@@ -10,7 +10,7 @@ import classifine
 from classifine import config
 
 ROOT = Path(classifine.__file__).parent
-FACTS = {"errors": 0, "labels": 1, "config": 2, "decide": 2, "metrics": 3}
+FACTS = {"errors": 0, "say": 0, "labels": 1, "config": 2, "decide": 2, "metrics": 3}
 ROOMS = {
     "data": 4,
     "model": 4,
@@ -20,6 +20,7 @@ ROOMS = {
     "publish": 7,
     "classifier": 8,
     "run": 9,
+    "use": 9,
     "glue": 10,
     "init": 10,
     "cli": 11,

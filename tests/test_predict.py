@@ -7,12 +7,13 @@ import json
 
 import pytest
 
-from classifine import run
+from classifine import use
 from classifine.config import Data
 from classifine.errors import DataError, OutputError
 from classifine.infer import predict as predicting
+from classifine.infer.engine import TorchEngine
 from classifine.infer.files import PredictOptions
-from classifine.infer.predict import Answer, scored_rows
+from classifine.infer.predict import Answer, scored_chunks
 
 TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderful", "tracking says shipped"]
 
@@ -20,7 +21,7 @@ TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderf
 def label(model, source, output=None, stdin=b"", said=None, **options):
     say = (lambda line: None) if said is None else said.append
     data = Data(text=options.pop("text", ()))
-    return run.predict(model, str(source), output, PredictOptions(data=data, **options), io.BytesIO(stdin), say)
+    return use.predict(model, str(source), output, PredictOptions(data=data, **options), io.BytesIO(stdin), say)
 
 
 def jsonl(text):
@@ -32,30 +33,36 @@ def write_jsonl(path, rows):
     return path
 
 
-def test_rows_are_pulled_chunk_by_chunk(saved, monkeypatch):
+def scores_of(saved, rows):
+    return [
+        scores
+        for chunk in scored_chunks(saved, TorchEngine(saved.network), rows, ("text",), None)
+        for _, scores in chunk
+    ]
+
+
+def test_rows_are_pulled_a_few_chunks_ahead(saved, monkeypatch):
     monkeypatch.setattr(predicting, "CHUNK", 8)
     read = []
 
     def source():
-        for i in range(100):
+        for i in range(1000):
             read.append(i)
             yield {"text": f"parcel {i}", "n": i}
 
-    answers = scored_rows(saved, source(), ("text",), None)
-    assert read == []
-    assert next(answers)[0]["n"] == 0
-    assert len(read) == 8
-    for _ in range(8):
-        next(answers)
-    assert len(read) == 16
-    assert [row["n"] for row, _ in answers] == list(range(9, 100))
+    chunks = scored_chunks(saved, TorchEngine(saved.network), source(), ("text",), None)
+    first = next(chunks)
+    assert [row["n"] for row, _ in first] == list(range(8))
+    # What waits: two chunks before the network, two behind it, and one in each pair of hands.
+    assert len(read) <= 8 * 8
+    assert [row["n"] for chunk in chunks for row, _ in chunk] == list(range(8, 1000))
 
 
 def test_chunks_change_no_score(saved, monkeypatch):
     rows = [{"text": text} for text in TEXTS * 5]
-    whole = [scores for _, scores in scored_rows(saved, rows, ("text",), None)]
+    whole = scores_of(saved, rows)
     monkeypatch.setattr(predicting, "CHUNK", 3)
-    for one, other in zip(whole, (scores for _, scores in scored_rows(saved, rows, ("text",), None)), strict=True):
+    for one, other in zip(whole, scores_of(saved, rows), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 
@@ -244,7 +251,7 @@ def test_another_text_column(trained, tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", rows)
     said = []
     label(trained, source, tmp_path / "out.jsonl", said=said, text=("by",))
-    assert f"judging by of {source} with {trained}" in said
+    assert f"judging by of {source} with {trained} (torch float32)" in said
     with pytest.raises(DataError, match=r"has no column 'head'\. It has headline, by\. Change --text"):
         label(trained, source, tmp_path / "out2.jsonl", text=("head",))
     assert not (tmp_path / "out2.jsonl").exists()

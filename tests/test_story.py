@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import fitted_on, made_up, write_csv
 
-from classifine import run
+from classifine import run, use
 from classifine.config import Data
 from classifine.infer.files import PredictOptions
 
@@ -46,7 +46,9 @@ def test_it_learned(trained, tickets, tmp_path):
     # The run's own twelve test rows are too few to tell.
     known = set(tickets.read_text(encoding="utf-8").splitlines())
     others = [row for row in made_up(400, seed=2) if ",".join(row) not in known]
-    found = run.evaluate_saved(trained, Data(source=str(write_csv(tmp_path / "others.csv", others))), "float32", quiet)
+    found = use.evaluate_saved(
+        trained, Data(source=str(write_csv(tmp_path / "others.csv", others))), "torch", "float32", quiet
+    )
     assert len(others) > 300
     assert found.accuracy > 0.9
 
@@ -64,7 +66,7 @@ def test_predict_gives_what_the_run_itself_gave(trained, tmp_path):
         "".join(json.dumps({"text": row["text"]}) + "\n" for row in told), encoding="utf-8"
     )
     options = PredictOptions(all_scores=True)
-    assert run.predict(trained, str(tmp_path / "test.jsonl"), tmp_path / "out.jsonl", options, None, quiet) == len(told)
+    assert use.predict(trained, str(tmp_path / "test.jsonl"), tmp_path / "out.jsonl", options, None, quiet) == len(told)
     for row, answer in zip(told, lines(tmp_path / "out.jsonl"), strict=True):
         assert (answer["text"], answer["label"]) == (row["text"], row["prediction"])
         assert all(abs(answer[f"score:{name}"] - score) < 2e-6 for name, score in row["scores"].items())
@@ -74,7 +76,9 @@ def test_predict_gives_what_the_run_itself_gave(trained, tmp_path):
 def test_evaluate_gives_what_the_run_itself_gave(trained, trained_run, tmp_path):
     rows = [json.dumps({"text": row["text"], "label": row["truth"]}) for row in lines(trained / "predictions.jsonl")]
     (tmp_path / "test.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    again = run.evaluate_saved(trained, Data(source=str(tmp_path / "test.jsonl")), "float32", lambda line: None)
+    again = use.evaluate_saved(
+        trained, Data(source=str(tmp_path / "test.jsonl")), "torch", "float32", lambda line: None
+    )
     assert again.metrics["accuracy"] == trained_run.evaluation.accuracy
     assert again.metrics["macro_f1"] == trained_run.evaluation.macro_f1
     assert abs(again.metrics["nll"] - trained_run.evaluation.metrics["nll"]) < 1e-5

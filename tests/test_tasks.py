@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import TOPICS, fitted_on, made_up
 
-from classifine import TextClassifier, run
+from classifine import TextClassifier, run, use
 from classifine.config import Data
 from classifine.errors import ClassifineError, DataError
 from classifine.infer.files import PredictOptions
@@ -61,7 +61,7 @@ def lines(path):
 
 
 def predicted(folder, source, target, **options):
-    run.predict(folder, str(source), target, PredictOptions(**options), None, lambda line: None)
+    use.predict(folder, str(source), target, PredictOptions(**options), None, lambda line: None)
     return (
         lines(target)
         if target.suffix == ".jsonl"
@@ -121,7 +121,7 @@ def test_evaluate_and_predict_give_what_the_run_gave(made, tmp_path):
             for row in told
         ]
         file = records(tmp_path / f"{name}.jsonl", rows)
-        again = run.evaluate_saved(ended.folder, Data(source=str(file)), "float32", lambda line: None)
+        again = use.evaluate_saved(ended.folder, Data(source=str(file)), "torch", "float32", lambda line: None)
         assert again.metrics == pytest.approx(ended.evaluation.metrics, abs=1e-5)
         answers = predicted(ended.folder, file, tmp_path / f"{name}-out.jsonl")
         key = {"multi": "labels", "pair": "predicted_label", "score": "predicted_score"}[name]
@@ -230,13 +230,15 @@ def test_columns_of_labels_that_are_odd_or_absent(flagged, tmp_path, change, wor
     rows = [{"text": row["text"], **dict.fromkeys(TOPICS, 0), **change} for row in several(4)]
     rows = [{name: value for name, value in row.items() if value is not ...} for row in rows]
     with pytest.raises(DataError, match=words):
-        run.evaluate_saved(flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None)
+        use.evaluate_saved(
+            flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "torch", "float32", lambda line: None
+        )
 
 
 def test_rows_without_any_mark_are_not_judged(flagged, tmp_path):
     rows = [{"text": row["text"], **dict.fromkeys(TOPICS, 1 if i % 2 else None)} for i, row in enumerate(several(8))]
-    found = run.evaluate_saved(
-        flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None
+    found = use.evaluate_saved(
+        flagged, Data(source=str(records(tmp_path / "a.jsonl", rows))), "torch", "float32", lambda line: None
     )
     assert found.rows == 4
 
@@ -253,8 +255,12 @@ def test_a_label_without_rows_is_said(tmp_path, base):
 def test_pairs_of_which_half_is_missing_everywhere(made, tmp_path):
     rows = [{"sentence1": row["sentence1"], "sentence2": "", "label": row["label"]} for row in pairs(6)]
     with pytest.raises(DataError, match="has no row with a text and a label"):
-        run.evaluate_saved(
-            made["pair"][0].folder, Data(source=str(records(tmp_path / "a.jsonl", rows))), "float32", lambda line: None
+        use.evaluate_saved(
+            made["pair"][0].folder,
+            Data(source=str(records(tmp_path / "a.jsonl", rows))),
+            "torch",
+            "float32",
+            lambda line: None,
         )
 
 

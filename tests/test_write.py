@@ -4,6 +4,7 @@ import gzip
 import json
 
 import openpyxl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -164,7 +165,7 @@ def test_output_form(tmp_path, name, form):
 
 def test_parquet_takes_numbers_that_the_first_rows_lack(tmp_path):
     rows = [{"text": "", "score": None}] * 4097 + [{"text": "a", "score": 0.5}]
-    assert write_rows(rows, tmp_path / "out.parquet", "parquet", numbers=["score"]) == 4098
+    assert write_rows(rows, tmp_path / "out.parquet", "parquet", {"score": pa.float64()}) == 4098
     assert list(open_table(tmp_path / "out.parquet", Data()).rows())[-1] == {"text": "a", "score": 0.5}
 
 

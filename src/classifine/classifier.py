@@ -22,6 +22,8 @@ from classifine.data.language import find_language
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
+from classifine.infer.engine import Engine, TorchEngine, open_engine
+from classifine.infer.predict import text_logits
 from classifine.labels import kind_of
 from classifine.model.base import Base, find_base, find_suited
 from classifine.model.folder import Saved, check_output, load, save, workplace
@@ -130,13 +132,14 @@ class TextClassifier:
             return publish.publish(folder, target, self._say, "push_to_hub again").url
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "TextClassifier":
+    def from_pretrained(cls, folder: str | Path, engine: str = "auto", precision: str = "auto") -> "TextClassifier":
         """A classifier that `save_pretrained` or `classifine train` wrote, from its folder or the Hub (OWNER/NAME).
 
-        ModelError where it is none.
+        `engine` ("torch", "openvino", "onnx") and `precision` ("float32", "bf16", "int8") are by themselves the
+        fastest that `classifine export` wrote. ModelError where it is none, ConfigError where that is not there.
         """
-        result = cls()
-        result._adopt(load(Path(folder)))
+        result, saved = cls(), load(Path(folder))
+        result._adopt(saved, open_engine(saved, engine, precision))
         return result
 
     @property
@@ -151,8 +154,6 @@ class TextClassifier:
         return self._fitted.decision.scores(self._logits(texts))
 
     def _logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
-        from classifine.infer.predict import text_logits
-
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write [text].")
         listed = list(texts)
@@ -165,7 +166,7 @@ class TextClassifier:
             raise DataError(
                 f"Text {wrong + 1} of {len(listed)} is {listed[wrong]!r}; expected {expected}. Replace or drop it."
             )
-        return text_logits(self._fitted, [(text[0], text[1]) for text in listed] if pairs else listed)
+        return text_logits(self._fitted, [(text[0], text[1]) for text in listed] if pairs else listed, self._engine)
 
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
         if labels is not None:
@@ -229,8 +230,8 @@ class TextClassifier:
         self._say(f"language: {language}; base: {why}")
         return base
 
-    def _adopt(self, saved: Saved) -> None:
-        self._saved = saved
+    def _adopt(self, saved: Saved, engine: Engine | None = None) -> None:
+        self._saved, self._engine = saved, engine or TorchEngine(saved.network)
         self.classes_ = np.array(saved.labels.values())
 
     def _say(self, line: str) -> None:

@@ -61,8 +61,15 @@ CHECKING = (
 )
 HUB = tuple(name for section, name, _ in options() if section == "hub")
 TRAINING = tuple(name for _, name, _ in options() if name != "source")
+Runtime = Annotated[
+    Literal["auto", "torch", "openvino", "onnx"],
+    typer.Option("--engine", help="What runs the network; auto is the fastest that is exported and installed."),
+]
 Precision = Annotated[
-    Literal["float32", "bf16"], typer.Option(help="float32 agrees with plain transformers; bf16 is faster.")
+    Literal["auto", "float32", "bf16", "int8"],
+    typer.Option(
+        help="float32 agrees with plain transformers; bf16 is faster; int8 needs `export`, and is auto where it is there."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 
@@ -183,16 +190,17 @@ def evaluate(
         Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
     ],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
-    precision: Precision = "float32",
+    engine: Runtime = "auto",
+    precision: Precision = "auto",
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Judge a classifier on labelled texts that it has not seen."""
     config = configure(data, settings or {}, [])
-    from classifine import run
+    from classifine import use
     from classifine.report.text import evaluation_lines
 
-    result = run.evaluate_saved(model, config.data, precision, say)
+    result = use.evaluate_saved(model, config.data, engine, precision, say)
     if as_json:
         _print_json(result.as_json())
     else:
@@ -219,10 +227,17 @@ def predict(
         Literal["lines", "jsonl", "csv", "tsv"] | None,
         typer.Option(help="Form of standard input. [default: lines, a text each]"),
     ] = None,
-    precision: Precision = "float32",
+    engine: Runtime = "auto",
+    precision: Precision = "auto",
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Label the I-th of N runs of rows only; joined in order they are the whole."),
+    ] = "1/1",
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Add a label and its score to every row of a file, in order.
+
+    A job that was stopped goes on where it was, when the same command is given again.
 
     The columns of the rows stay, and by what was learned these come behind them:
 
@@ -240,12 +255,43 @@ def predict(
     Text files are written in UTF-8, csv with commas and tsv with tabs, whatever the input had. Standard output has the
     form of the input where that is csv or tsv, else jsonl.
     """
-    from classifine import run
+    from classifine import use
     from classifine.infer.files import PredictOptions
 
     data = build(nested(settings or {})).data
-    wanted = PredictOptions(top_k, all_scores, precision, format, data)
-    run.predict(model, source, None if output == Path("-") else output, wanted, sys.stdin.buffer, say)
+    wanted = PredictOptions(top_k, all_scores, engine, precision, format, _shard(shard), data)
+    use.predict(model, source, None if output == Path("-") else output, wanted, sys.stdin.buffer, say)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
+        raise typer.BadParameter(f"--shard is {text}; expected the number of the part and of all parts, such as 1/4.")
+    return int(number), int(parts)
+
+
+@app.command()
+@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    to: Annotated[Literal["openvino", "onnx"], typer.Option(help="What shall run it.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit whole numbers: smaller and faster, and scored on validation rows.")
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="Validation rows for --int8. [default: those of training]"),
+    ] = None,
+    max_drop: Annotated[float, typer.Option(min=0, help="Points that --int8 may lose on validation rows.")] = 0.5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; `predict` then uses it by itself."""
+    from classifine import use
+    from classifine.report.exported import ExportWish
+
+    given = build(merge({"data": {"source": data}} if data else {}, nested(settings or {}))).data
+    sys.stdout.write(f"{use.export(model, to, ExportWish(int8, max_drop, overwrite, given), say)}\n")
 
 
 @app.command()

@@ -4,7 +4,7 @@ It knows what the leaderboard wants; how a classifier comes about is `run`'s bus
 """
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from classifine.config import Config
 from classifine.data.glue import HUB, TASKS, GlueTask, has_task, read_glue, read_test, task_named
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.report.evaluate import Evaluation
+from classifine.say import Say
 
 if TYPE_CHECKING:
     from classifine.train.plan import Plan
 
-Say = Callable[[str], None]
 # Scores on the validation rows, in points, of single models on single tasks: RoBERTa's from fairseq's
 # examples/roberta/README.md, ModernBERT's from Warner et al. 2024, arXiv 2412.13663 (all but CoLA's).
 PUBLISHED = {

@@ -15,10 +15,10 @@ from classifine.data.language import Language, find_language
 from classifine.data.read import Splits, read_splits
 from classifine.errors import ClassifineError, ConfigError, OutputError
 from classifine.labels import Task
+from classifine.say import Say
 
 # (question, default) -> answer; None where nobody can be asked.
 Ask = Callable[[str, str], str]
-Say = Callable[[str], None]
 IN_WORDS: dict[Task, str] = {"single": "choose", "multi": "decide", "score": "score"}
 _SHOWN = 12  # labels that are named in the question about them
 

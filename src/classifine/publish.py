@@ -7,7 +7,7 @@ and so does every path of this machine.
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,8 +22,8 @@ from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, own_base
+from classifine.say import Say
 
-Say = Callable[[str], None]
 # What is published of a folder; everything else stays, and is named.
 PATTERNS = (
     CARD, "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "*.model",

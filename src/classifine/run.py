@@ -1,42 +1,35 @@
-"""The whole story on one page: read, check, split, fit, decide, evaluate, save; and what follows from a saved folder.
+"""The whole story on one page: read, check, split, fit, decide, evaluate, save. What follows from a saved folder is in `use`.
 
 Each function is one command. What people should read goes to `say`; nothing here prints.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from classifine import publish
 from classifine.config import Config, Data, Hub
-from classifine.data.check import DataReport, check_splits, clean, has_words
+from classifine.data.check import DataReport, check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language
-from classifine.data.read import Split, Splits, read_splits, read_to_judge
-from classifine.data.seen import count_seen, train_texts
+from classifine.data.read import Splits, read_splits
+from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, limited, split
-from classifine.data.write import check_target
-from classifine.errors import DataError, ModelError
-from classifine.infer.files import PredictOptions, predict_file
+from classifine.errors import ModelError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import Base, choose_base, suited, token_counter
-from classifine.model.folder import Saved, check_output, fastest_device, json_text, load, save, workplace, write_json
+from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.text import evaluation_lines, report_lines
+from classifine.say import Say
 
 if TYPE_CHECKING:
     from classifine.train.plan import Plan
-
-Say = Callable[[str], None]
-REPORT = "data_report.json"
 
 
 @dataclass(frozen=True)
@@ -179,74 +172,6 @@ def check(config: Config) -> DataReport:
     return _check(replace(found, notes=tuple(notes)), config, base, language)
 
 
-def evaluate_saved(model: Path, config: Data, precision: str, say: Say) -> Evaluation:
-    """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
-    saved = load(model)
-    found = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
-    for note in found.notes:
-        say(note)
-    strange = _strange(found, saved.labels, model, config.drop_unseen)
-    rows, labels = found.train, found.train.labels
-    given = enumerate(rows.texts)
-    kept = [i for i, text in given if text and has_words(text) and labels[i] is not None and not strange[i]]
-    if not kept:
-        raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
-    if len(kept) < len(rows):
-        say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
-    rows = rows.take(kept)
-    if seen := _seen(saved, rows):
-        have = "has" if seen == 1 else "have"
-        say(f"warning: {seen} of {len(rows)} rows {have} a text that was trained on, so the numbers flatter")
-    return evaluate(
-        text_logits(saved, rows.texts, precision),
-        saved.labels.targets(rows.labels),
-        saved.labels,
-        saved.decision,
-    )
-
-
-def _strange(found: Splits, labels: Labels, model: Path, drop: bool) -> list[bool]:
-    """Whether each row (rows,) has a label that the classifier does not know; DataError where that is not to be."""
-    known, names = set(labels.names), found.train.names
-    there = set(chain.from_iterable(names))
-    unknown, source = ", ".join(sorted(there - known)[:10]), found.train.source
-    if there and not there & known:
-        column = f" in '{found.columns.label}'" if found.columns.label else ""
-        raise DataError(
-            f"{source} has{column} none of the labels of {model} ({', '.join(labels.names[:10])}), but {unknown}. "
-            "Name the column that has them with --label, or correct them."
-        )
-    if unknown and not drop:
-        raise DataError(
-            f"{source} has labels that {model} does not know: {unknown}. "
-            "Correct them, or leave their rows out with --drop-unseen."
-        )
-    return [not known >= set(row) for row in names]
-
-
-def _seen(saved: Saved, rows: Split) -> int:
-    """How many of the rows have a text that was trained on, as far as can be told.
-
-    A published classifier comes without its report, but with the fingerprint of all its train rows in their order.
-    """
-    assert saved.folder is not None
-    report = saved.folder / REPORT
-    try:
-        known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
-        if known is not None:
-            return count_seen(rows.texts, known)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{report} is damaged: {error}. Remove it, or train the classifier again.") from None
-    return len(rows) if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train") else 0
-
-
-def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
-    """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
-    if output is not None:
-        check_target(output)
-    return predict_file(load(model), source, output, options, stdin, say)
-
-
 def _check(found: Splits, config: Config, base: Base, language: Language) -> DataReport:
     room = base.max_length(config.model.max_length)
     return check_splits(found, config.data, token_counter(base.folder), room, language)
@@ -276,14 +201,6 @@ def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:
         "rows": {part.name: len(part) for part in data.three.all},
         "data_fingerprint": {part.name: fingerprint(part) for part in data.three.all},
     }
-
-
-def fingerprint(part: Split) -> str:
-    """The sha256 of a split's texts and labels in their order: two runs saw the same rows if it is the same."""
-    digest = hashlib.sha256()
-    for text, label in zip(part.texts, part.labels, strict=True):
-        digest.update(f"{text}\0{label}\0".encode())
-    return digest.hexdigest()
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

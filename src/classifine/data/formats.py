@@ -32,12 +32,17 @@ _BROKEN = (OSError, SyntaxError, RecursionError, BadZipFile)
 
 @dataclass(frozen=True)
 class Table:
-    """Rows ready to be read: `notes` say what was guessed, `declared` the class names of columns in their order."""
+    """Rows ready to be read: `notes` say what was guessed, `declared` the class names of columns in their order.
+
+    `known` is the number of rows and `types` Arrow's types of the columns, where the file tells them.
+    """
 
     name: str
     rows: Callable[[], Iterator[Row]]
     notes: tuple[str, ...] = ()
     declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    known: int | None = None
+    types: dict[str, Any] = field(default_factory=dict)
 
 
 def form_of(path: Path) -> str:
@@ -171,7 +176,7 @@ def _json(path: Path, form: str, config: Data) -> Table:
         hint = " It looks like one object a line: name it .jsonl." if "Extra data" in str(error) else ""
         raise DataError(f"{path} is not valid JSON: {error}.{hint or ' Mend it or save it again.'}") from None
     records = _records(found, path)
-    return Table(str(path), lambda: iter(records), notes)
+    return Table(str(path), lambda: iter(records), notes, known=len(records))
 
 
 def _records(found: Any, path: Path) -> list[Row]:
@@ -196,7 +201,8 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a Parquet file: {str(error).splitlines()[0]} Write it again.") from None
     declared = _declared(schema.metadata or {})
@@ -206,7 +212,9 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
             for batch in file.iter_batches(batch_size=4096):
                 yield from (name_classes(row, declared) for row in batch.to_pylist())
 
-    return Table(str(path), rows, (), declared)
+    # A number that is declared to stand for a class becomes its name.
+    types = {column.name: column.type for column in schema if column.name not in declared}
+    return Table(str(path), rows, (), declared, count, types)
 
 
 def _declared(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:

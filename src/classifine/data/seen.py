@@ -1,6 +1,6 @@
-"""Which texts were trained on, as short hashes: enough to count those that are judged again, without keeping them.
+"""Which rows were used for what, as hashes: enough to know them again, without keeping them.
 
-It knows nothing about labels or files.
+It knows nothing about files.
 """
 
 import base64
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.check import normalised
-from classifine.data.read import Text
+from classifine.data.read import Split, Text
 
 _BYTES = 4  # of each SHA-256: ten million texts take 53 MB
 _HASH = np.dtype("<u4")
@@ -41,3 +41,11 @@ def count_seen(texts: Sequence[Text], known: str) -> int:
 def _hashes(texts: Iterable[Text]) -> NDArray[np.uint32]:
     digests = (hashlib.sha256(normalised(text).encode()).digest()[:_BYTES] for text in texts)
     return np.frombuffer(b"".join(digests), _HASH)
+
+
+def fingerprint(part: Split) -> str:
+    """The sha256 of a split's texts and labels in their order: two runs saw the same rows if it is the same."""
+    digest = hashlib.sha256()
+    for text, label in zip(part.texts, part.labels, strict=True):
+        digest.update(f"{text}\0{label}\0".encode())
+    return digest.hexdigest()

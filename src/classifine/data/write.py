@@ -6,10 +6,11 @@ A file is written under another name and moved into place at the end. It knows n
 import contextlib
 import csv
 import gzip
+import io
 import json
 import secrets
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -20,11 +21,11 @@ from classifine.errors import DataError, OutputError
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
 
 
-def write_rows(rows: Iterable[Row], path: Path | None, form: str, numbers: Collection[str] = ()) -> int:
+def write_rows(rows: Iterable[Row], path: Path | None, form: str, types: Mapping[str, Any] | None = None) -> int:
     """Write rows to `path`, or to standard output where it is None; the number of rows written.
 
-    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first. `numbers` names
-    columns of numbers, which the first rows may leave empty.
+    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first. `types` has
+    Arrow's types of columns, for Parquet; of the others they are those of the first rows.
     """
     if path is None:
         count = _write_text(rows, sys.stdout, form)
@@ -32,13 +33,15 @@ def write_rows(rows: Iterable[Row], path: Path | None, form: str, numbers: Colle
         return count
     with _in_place(path) as place:
         if form == "parquet":
-            return _write_parquet(rows, place, numbers)
+            return _write_parquet(rows, place, types or {})
         if form == "xlsx":
             return _write_xlsx(rows, place)
-        opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
-        # Half a letter pair, which JSON can hold, becomes its escape.
-        with opener(place, "wt", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            return _write_text(rows, file, form)
+        with place.open("wb") as raw:
+            # Without a name and a time in it the file is the same whenever it is written.
+            file: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix.lower() == ".gz" else raw
+            # Half a letter pair, which JSON can hold, becomes its escape.
+            with io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="") as text:
+                return _write_text(rows, text, form)
 
 
 def output_form(path: Path) -> str:
@@ -101,14 +104,14 @@ def in_one(value: Any) -> Any:
     return "|".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _write_parquet(rows: Iterable[Row], place: Path, numbers: Collection[str]) -> int:
+def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     remaining, count, writer = iter(rows), 0, None
     try:
         while chunk := list(islice(remaining, 4096)):
-            schema = writer.schema if writer else _schema(chunk, numbers)
+            schema = writer.schema if writer else _schema(chunk, types)
             writer = writer or pq.ParquetWriter(place, schema)
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             count += len(chunk)
@@ -122,14 +125,14 @@ def _write_parquet(rows: Iterable[Row], place: Path, numbers: Collection[str]) -
     return count
 
 
-def _schema(chunk: list[Row], numbers: Collection[str]) -> Any:
-    """The types of the first rows; a column that is empty there is taken for text, as later rows may fill it."""
+def _schema(chunk: list[Row], types: Mapping[str, Any]) -> Any:
+    """The types that are known, and else those of the first rows; a column that is empty there is taken for text."""
     import pyarrow as pa
 
-    found = pa.Table.from_pylist(chunk).schema
-    empty = {field.name: pa.float64() if field.name in numbers else pa.string() for field in found}
-    kinds = [(field.name, empty[field.name] if pa.types.is_null(field.type) else field.type) for field in found]
-    return pa.schema(kinds)
+    unknown = [{name: value for name, value in row.items() if name not in types} for row in chunk]
+    found = pa.Table.from_pylist(unknown).schema
+    seen = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in found}
+    return pa.schema([(name, types.get(name) or seen[name]) for name in chunk[0]])
 
 
 def _write_xlsx(rows: Iterable[Row], place: Path) -> int:

@@ -1,37 +1,64 @@
 """A saved classifier on a file or on standard input: rows in, the same rows with labels and scores out.
 
-It goes through the rows as a stream, so memory does not grow with them.
+It goes through the rows as a stream, so memory does not grow with them. What goes to a file can be stopped at any
+moment and goes on where it was.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from classifine import __version__
 from classifine.config import Data
 from classifine.data.columns import Columns, find_text
+from classifine.data.encoding import open_binary
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
 from classifine.data.write import output_form, write_rows
 from classifine.errors import DataError
-from classifine.infer.predict import Answer, scored_rows
+from classifine.infer.engine import Engine, open_engine
+from classifine.infer.journal import Journal, Values
+from classifine.infer.meter import Meter
+from classifine.infer.predict import CHUNK, Answer, scored_chunks
 from classifine.model.folder import Saved
+from classifine.say import Say
 
-Say = Callable[[str], None]
 STREAMED = ("lines", "jsonl", "csv", "tsv")  # forms that standard input may have
 _FIRST = 100  # rows of standard input that are looked at to find the text
+_QUICK = 10.0  # seconds; a shorter job says nothing on its way
+_BLOCK = 1 << 22  # bytes that are looked at at once to count lines
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What to add to each row, and in `data` how to read rows that do not say: `data.text` names the columns to judge."""
+    """What to add to each row, how to run, and in `data` how to read: `data.text` names the columns to judge.
+
+    `shard` (i, n) takes the i-th of n runs of neighbouring rows, counted from 1.
+    """
 
     top_k: int = 1
     all_scores: bool = False
-    precision: str = "float32"
+    engine: str = "auto"
+    precision: str = "auto"
     form: str | None = None
+    shard: tuple[int, int] = (1, 1)
     data: Data = Data()
+
+
+@dataclass(frozen=True)
+class _Input:
+    """Rows to judge: the file they are in (None: standard input), its form, its first rows, and all of them."""
+
+    path: Path | None
+    form: str
+    sample: list[Row]
+    rows: Iterable[Row]
+    total: int | None = None
+    types: dict[str, Any] = field(default_factory=dict)
 
 
 def predict_file(
@@ -40,41 +67,115 @@ def predict_file(
     """Label the rows of `source` ("-" is `stdin`) in order; the number of rows written to `output`.
 
     Without `output` they go to standard output, in the form they came in where that is text. Raises DataError where
-    the rows cannot be read or have no text, OutputError where they cannot be written; nothing is left half-written.
+    the rows cannot be read or have no text, OutputError where they cannot be written; the file is whole or absent. A
+    job that was stopped goes on after the last rows that it answered.
     """
-    rows, form, sample = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, say)
-    columns = list(dict.fromkeys(name for row in sample for name in row))
-    for name in options.data.text:
-        if name not in columns:
-            raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
-    trained = Columns.from_json(saved.record["columns"], saved.labels.task)
-    pair = options.data.text_pair or trained.pair
-    if (pair is None) != (trained.pair is None) or (pair is not None and pair not in columns):
-        raise DataError(_unpaired(source, trained.pair, pair, columns))
-    if pair in options.data.text:
-        raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
-    text = find_text(sample, options.data.text or trained.text, source, pair)
-    say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder}")
+    given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, say)
+    columns = list(dict.fromkeys(name for row in given.sample for name in row))
+    text, pair = _texts(saved, source, given.sample, columns, options.data)
+    engine = open_engine(saved, options.engine, options.precision)
+    say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")
     answer = Answer(saved, columns, options.top_k, options.all_scores)
-    blank = 0
+    with ExitStack() as opened:
+        journal = None
+        if output is not None and given.path is not None:
+            job = _job(saved, engine, given.path, options, (text, pair))
+            journal = opened.enter_context(_kept(Journal(output, job, CHUNK), say))
+        stream = _Stream(saved, engine, answer, journal, (text, pair), source)
+        if given.total is not None:
+            stream.meter = opened.enter_context(closing(Meter("predicting", given.total, say, silent=_QUICK)))
+        target = output_form(output) if output else given.form if given.form in ("csv", "tsv") else "jsonl"
+        count = write_rows(stream.answered(given.rows, columns), output, target, {**given.types, **answer.types})
+        if journal is not None:
+            journal.remove()
+    blank = stream.blank
+    say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
+    return count
 
-    def answered() -> Iterator[Row]:
-        nonlocal blank
-        for row, scores in scored_rows(saved, rows, text, pair, options.precision):
-            blank += scores is None
+
+@dataclass
+class _Stream:
+    """Rows on their way from the source to the file."""
+
+    saved: Saved
+    engine: Engine
+    answer: Answer
+    journal: Journal | None
+    asked: tuple[tuple[str, ...], str | None]
+    source: str
+    meter: Meter | None = None
+    blank: int = 0
+
+    def answered(self, rows: Iterable[Row], columns: list[str]) -> Iterator[Row]:
+        """Every row with its answer, in order: those that the journal holds, then those of the network."""
+        known, remaining = set(columns), iter(rows)
+        for row, values in chain(self._known(remaining), self._new(remaining)):
+            self.blank += values[0] is None
             if not row.keys() <= known:
                 late = min(row.keys() - known)
                 raise DataError(
-                    f"{source} has a column '{late}' that its first rows lack. Write it there too, if empty."
+                    f"{self.source} has a column '{late}' that its first rows lack. Write it there too, if empty."
                 )
             # The first row's columns are those of the file, and it may lack some that later ones have.
-            yield answer({**dict.fromkeys(columns), **row}, scores)
+            yield self.answer.row({**dict.fromkeys(columns), **row}, values)
 
-    known = set(columns)
-    target = output_form(output) if output else form if form in ("csv", "tsv") else "jsonl"
-    count = write_rows(answered(), output, target, numbers=answer.scores)
-    say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
-    return count
+    def _known(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Values]]:
+        if self.journal is not None and self.journal.done:
+            yield from zip(islice(rows, self.journal.done), self.journal.before(), strict=True)
+            if self.meter:
+                self.meter.skip(self.journal.done)
+
+    def _new(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Values]]:
+        for chunk in scored_chunks(self.saved, self.engine, rows, *self.asked):
+            values = [self.answer.values(scores) for _, scores in chunk]
+            if self.journal is not None:
+                self.journal.add(values)
+            if self.meter:
+                self.meter.add(len(chunk))
+            yield from zip((row for row, _ in chunk), values, strict=True)
+
+
+@contextmanager
+def _kept(journal: Journal, say: Say) -> Iterator[Journal]:
+    """The journal while its job runs; what it holds afterwards is said, and thrown away where it can serve nobody."""
+    if journal.done:
+        say(f"goes on after the {journal.done} rows that were answered before")
+    with closing(journal):
+        try:
+            yield journal
+        except DataError:
+            journal.remove()  # the input must change, and then it is another job
+            raise
+        except BaseException:
+            if journal.kept:
+                say(f"{journal.kept} rows are answered. The same command goes on from there.")
+            raise
+
+
+def _texts(
+    saved: Saved, source: str, sample: list[Row], columns: list[str], wanted: Data
+) -> tuple[tuple[str, ...], str | None]:
+    """(columns of the text, column of the second text of a pair); DataError where the rows have none."""
+    for name in wanted.text:
+        if name not in columns:
+            raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
+    trained = Columns.from_json(saved.record["columns"], saved.labels.task)
+    pair = wanted.text_pair or trained.pair
+    if (pair is None) != (trained.pair is None) or (pair is not None and pair not in columns):
+        raise DataError(_unpaired(source, trained.pair, pair, columns))
+    if pair in wanted.text:
+        raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
+    return find_text(sample, wanted.text or trained.text, source, pair), pair
+
+
+def _job(saved: Saved, engine: Engine, path: Path, options: PredictOptions, asked: Any) -> dict[str, Any]:
+    """What makes two jobs the same, so that one may go on with the other's answers."""
+    file = path.stat()
+    return {
+        "classifine": __version__, "record": saved.record, "engine": engine.name, "asked": asked, "chunk": CHUNK,
+        "input": [str(path.absolute()), file.st_size, file.st_mtime_ns],
+        "options": [options.top_k, options.all_scores, options.form, options.shard, options.data.model_dump(mode="json")],
+    }  # fmt: skip
 
 
 def _unpaired(source: str, trained: str | None, pair: str | None, columns: list[str]) -> str:
@@ -86,21 +187,40 @@ def _unpaired(source: str, trained: str | None, pair: str | None, columns: list[
     )
 
 
-def _file(path: Path, options: PredictOptions, say: Say) -> tuple[Iterable[Row], str, list[Row]]:
-    """(rows, form, the first rows) of a file."""
+def _file(path: Path, options: PredictOptions, say: Say) -> _Input:
     table = open_table(path, options.data, options.form)
     for note in table.notes:
         say(f"{path}: {note}")
-    return table.rows(), options.form or form_of(path), sample_of(table)
+    form, sample = options.form or form_of(path), sample_of(table)
+    number, parts = options.shard
+    if parts == 1:
+        total = None if form == "xlsx" else table.known or _about(path)
+        return _Input(path, form, sample, table.rows(), total, table.types)
+    total = table.known if table.known is not None else sum(1 for _ in table.rows())
+    first, last = total * (number - 1) // parts, total * number // parts
+    say(f"{path}: rows {first + 1} to {last} of {total} (--shard {number}/{parts})")
+    return _Input(path, form, sample, islice(table.rows(), first, last), last - first, table.types)
 
 
-def _standard_input(stdin: IO[bytes], options: PredictOptions) -> tuple[Iterable[Row], str, list[Row]]:
-    """(rows, form, the first rows) of standard input; only as much is read ahead as it takes to find the text."""
+def _about(path: Path) -> int:
+    """About how many rows a text file has: its lines."""
+    count = 0
+    # What is damaged is said by the one who reads it.
+    with suppress(OSError, EOFError, zlib.error), open_binary(path) as file:
+        for block in iter(lambda: file.read(_BLOCK), b""):
+            count += block.count(b"\n")
+    return count
+
+
+def _standard_input(stdin: IO[bytes], options: PredictOptions) -> _Input:
+    """Standard input; only as much is read ahead as it takes to find the text."""
     form = options.form or "lines"
     if form not in STREAMED:
         raise DataError(f"--format is {form}; standard input takes {', '.join(STREAMED)}. Give a file instead.")
+    if options.shard[1] > 1:
+        raise DataError("--shard is for files, as standard input cannot be counted. Give a file, or drop --shard.")
     rows = stream_table(stdin, "standard input", form, options.data)
     sample = list(islice(rows, 1 if form == "lines" else _FIRST))
     if not sample:
         raise DataError("Standard input is empty; expected a text a line, or rows in the --format that you name.")
-    return chain(sample, rows), form, sample
+    return _Input(None, form, sample, chain(sample, rows))

@@ -8,37 +8,54 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from classifine.data.encode import pad_id, tokenise
 from classifine.data.formats import Row
 from classifine.data.read import Text, texts_of
-from classifine.infer.forward import logits
+from classifine.infer.ahead import BREATH, ahead
+from classifine.infer.engine import Engine, TorchEngine
+from classifine.infer.forward import logits, logits_by_batch
 from classifine.model.folder import Saved
 
-CHUNK = 1024  # rows held in memory at once: enough to sort by length, little enough to stream
+CHUNK = 1024  # rows that are sorted by length together: enough for little padding, little enough for memory
 
 
-def text_logits(saved: Saved, texts: Sequence[Text], precision: str = "float32") -> NDArray[np.float32]:
-    """Logits (texts, labels), in the order of the texts."""
+def text_logits(saved: Saved, texts: Sequence[Text], engine: Engine | None = None) -> NDArray[np.float32]:
+    """Logits (texts, labels), in the order of the texts; without an engine those of plain transformers."""
     if not texts:
         return np.empty((0, len(saved.labels)), dtype=np.float32)
     columns = tokenise(texts, saved.tokenizer, saved.max_length)
-    return logits(saved.network, columns, pad_id(saved.tokenizer), precision)
+    return logits(engine or TorchEngine(saved.network), columns, pad_id(saved.tokenizer))
 
 
-def scored_rows(
-    saved: Saved, rows: Iterable[Row], text: Sequence[str], pair: str | None, precision: str = "float32"
-) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
-    """Each row with the scores of its text (labels,), in order; None where it has no text to judge."""
-    decision = saved.decision
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, CHUNK)):
-        found = [(i, asked) for i, row in enumerate(chunk) if (asked := texts_of(row, text, pair)) is not None]
-        scores = decision.scores(text_logits(saved, [asked for _, asked in found], precision))
-        place = {i: rank for rank, (i, _) in enumerate(found)}
-        for i, row in enumerate(chunk):
-            yield row, scores[place[i]] if i in place else None
+def scored_chunks(
+    saved: Saved, engine: Engine, rows: Iterable[Row], text: Sequence[str], pair: str | None
+) -> Iterator[list[tuple[Row, NDArray[np.float64] | None]]]:
+    """Chunks of rows with the scores of their text (labels,), in order; None where there is no text to judge.
+
+    Reading, tokenising and the network run in threads of their own, a few chunks ahead of what is taken.
+    """
+    decision, remaining, filler = saved.decision, iter(rows), pad_id(saved.tokenizer)
+
+    def tokenised() -> Iterator[tuple[list[Row], list[int], dict[str, list[list[int]]]]]:
+        while chunk := list(islice(remaining, CHUNK)):
+            asked = [texts_of(row, text, pair) for row in chunk]
+            places = [i for i, one in enumerate(asked) if one is not None]
+            given = [one for one in asked if one is not None]
+            yield chunk, places, tokenise(given, saved.tokenizer, saved.max_length) if given else {"input_ids": []}
+
+    def scored() -> Iterator[list[tuple[Row, NDArray[np.float64] | None]]]:
+        for chunk, places, columns in ahead(tokenised()):
+            found: list[NDArray[np.float64] | None] = [None] * len(chunk)
+            for rows, values in logits_by_batch(engine, columns, filler):
+                for i, scores in zip(rows, decision.scores(values), strict=True):
+                    found[places[i]] = scores
+                yield BREATH
+            yield list(zip(chunk, found, strict=True))
+
+    return ahead(scored())
 
 
 class Answer:
@@ -60,23 +77,32 @@ class Answer:
             _free([f"score:{name}" for name in self._names], set(taken)) if all_scores and task != "score" else []
         )
         self.columns += self._all
-        self.scores = [name for name in self.columns if name in self._all or name.rpartition("score")[1]]
+        self.types = {name: _type_of(name.replace("predicted_", "")) for name in self.columns}
 
-    def __call__(self, row: Row, scores: NDArray[np.float64] | None) -> Row:
-        """The row with label and score columns; they are None where there were no scores."""
+    def row(self, row: Row, values: Sequence[Any]) -> Row:
+        """The row with the values of the added columns."""
+        return {**row, **dict(zip(self.columns, values, strict=True))}
+
+    def values(self, scores: NDArray[np.float64] | None) -> list[Any]:
+        """What stands in the added columns for a row with these scores; None everywhere where it has none."""
         if scores is None:
-            return {**row, **dict.fromkeys(self.columns)}
+            return [None] * len(self.columns)
         task, values = self._decision.task, list[Any]()
         if task == "score":
-            return {**row, self.columns[0]: round(float(self._decision.choose(scores)), 6)}
+            return [round(float(self._decision.choose(scores)), 6)]
         if task == "multi":
             given = self._decision.choose(scores)
             values.append([name for name, holds in zip(self._names, given, strict=True) if holds])
         if task == "single" or self._top_k > 1:
             for i in self._decision.ranked(scores, self._top_k):
                 values += [self._names[i], round(float(scores[i]), 6)]
-        values += [round(float(score), 6) for score in scores] if self._all else []
-        return {**row, **dict(zip(self.columns, values, strict=True))}
+        return values + [round(float(score), 6) for score in scores] if self._all else values
+
+
+def _type_of(name: str) -> pa.DataType:
+    if name.startswith("score"):
+        return pa.float64()
+    return pa.list_(pa.string()) if name == "labels" else pa.string()
 
 
 def _free(names: list[str], taken: set[str]) -> list[str]:

@@ -7,12 +7,13 @@ nothing about training or texts.
 
 import contextlib
 import errno
+import functools
 import json
 import math
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from classifine.model.base import Base, is_network
 from classifine.model.hub import located
 
 RECORD = "classifine.json"
+REPORT = "data_report.json"  # what was found in the rows; it quotes them, so it is never published
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
 # What prediction reads from the record.
 NEEDED = {"task": str, "labels": list, "label_kind": str, "max_length": int, "decision": dict, "columns": dict}
@@ -44,10 +46,15 @@ class Saved:
     """A classifier ready to predict: loaded from its folder, or just fitted and not yet in one."""
 
     folder: Path | None
-    network: Any
+    load_network: Callable[[], Any]
     tokenizer: Any
     labels: Labels
     record: dict[str, Any]
+
+    @property
+    def network(self) -> Any:
+        """The torch network, loaded when it is first asked for: what was exported runs without it."""
+        return self.load_network()
 
     @property
     def decision(self) -> Decision:
@@ -111,26 +118,34 @@ def load_base(
 
 
 def load(folder: Path) -> Saved:
-    """A saved classifier, from its folder or the Hub (OWNER/NAME).
+    """A saved classifier, from its folder or the Hub (OWNER/NAME); its network follows when it is first used.
 
     Raises ModelError where it is none, is damaged or comes from a newer version.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
     folder = located(folder)
     record = read_record(folder)
     with quiet_transformers(), loading(str(folder)):
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        labels = Labels.from_config(config["id2label"], record["label_kind"], record["task"])
+    if list(labels.names) != record["labels"]:
+        raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
+    return Saved(folder, functools.cache(lambda: _network(folder)), tokenizer, labels, record)
+
+
+def _network(folder: Path) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet_transformers(), loading(str(folder)):
         network, found = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype="float32", use_safetensors=True, **LOCAL, output_loading_info=True
         )
     if found["missing_keys"]:
         # transformers would draw them at random and go on.
         raise ModelError(f"{folder} is damaged: its weights lack {min(found['missing_keys'])}. Train it again.")
-    labels = Labels.from_config(network.config.id2label, record["label_kind"], record["task"])
-    if list(labels.names) != record["labels"]:
-        raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
-    return Saved(folder, network.eval().to(fastest_device()), tokenizer, labels, record)
+    return network.eval().to(fastest_device())
 
 
 def fastest_device() -> str:

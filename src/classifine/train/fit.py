@@ -20,12 +20,13 @@ from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id
 from classifine.data.read import Split, paired
 from classifine.decide import Decision
+from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved, load_base, quiet_transformers
+from classifine.say import Say
 from classifine.train.memory import peak_memory_mib
-from classifine.train.progress import Say
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
@@ -70,10 +71,10 @@ def fit(
             )  # fmt: skip
         decision = Decision(labels.task)
         if labels.task == "multi":
-            found = logits(network, input_columns(validation), pad_id(tokenizer))
+            found = logits(TorchEngine(network), input_columns(validation), pad_id(tokenizer))
             decision = decision.fit(found, targets_of(validation))
     record = {**before, "decision": decision.as_json(), **_after(training)}
-    return Fitted(Saved(None, network.eval(), tokenizer, labels, record), training)
+    return Fitted(Saved(None, network.eval, tokenizer, labels, record), training)
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
@@ -91,7 +92,7 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
 
 def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels) -> Saved:
     """The classifier in the middle of its training, its decision not fitted yet."""
-    return Saved(None, network, tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()})
+    return Saved(None, lambda: network, tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()})
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

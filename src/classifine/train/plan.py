@@ -14,9 +14,9 @@ from classifine.data.encode import encode, pad_id
 from classifine.data.split import ThreeSplits
 from classifine.labels import Labels
 from classifine.model.base import Base
+from classifine.say import Say
 from classifine.train.fit import ready, seeded
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
-from classifine.train.progress import Say
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import collator, quicker
 

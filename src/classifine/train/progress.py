@@ -1,7 +1,6 @@
 """What people see while a network is trained, and the history that stays: callbacks of the Trainer.
 
-On a terminal a bar with rows per second and time left; elsewhere a line every tenth of the way. It knows nothing
-about how training works.
+It knows nothing about how training works.
 """
 
 import math
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-Say = Callable[[str], None]
+from classifine.infer.meter import Meter
+from classifine.say import Say
+
 # Called with the number of an epoch that is better than those before it.
 Kept = Callable[[int], None]
 LOWER_IS_BETTER = ("loss", "mse", "mae")
@@ -141,45 +140,25 @@ class Best(TrainerCallback):
             network.load_state_dict(self._weights)
 
 
-class Meter(TrainerCallback):
-    """Progress with rows per second and time left: a bar on a terminal, else a line every tenth of the way."""
+class Pace(TrainerCallback):
+    """Progress with rows per second and time left, on a Meter that runs while the Trainer does."""
 
     def __init__(self, batch_size: int, say: Say) -> None:
         self._batch = batch_size
         self._say = say
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            TextColumn("{task.percentage:.0f} %"),
-            TextColumn("{task.fields[rate]}"),
-        )
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=console) if console.is_terminal else None
-        self._start = 0.0
-        self._said = 0
+        self._meter: Meter | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._start = time.monotonic()
-        if self._bar:
-            self._bar.start()
-            self._task = self._bar.add_task("training", total=state.max_steps, rate="")
+        self._meter = Meter("training", state.max_steps * self._batch, self._say)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        seconds = time.monotonic() - self._start
-        rate = state.global_step * self._batch / max(seconds, 1e-9)
-        if self._bar:
-            self._bar.update(self._task, completed=state.global_step, rate=f"{rate:.0f} rows/s")
-            return
-        tenth = 10 * state.global_step // max(state.max_steps, 1)
-        if tenth > self._said:
-            self._said = tenth
-            left = seconds / state.global_step * (state.max_steps - state.global_step)
-            self._say(f"training: {tenth * 10} %, {rate:.0f} rows/s, {left:.0f} s left")
+        if self._meter:
+            self._meter.add(self._batch)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.close()
 
     def close(self) -> None:
         """Give the terminal back, also after an interruption."""
-        if self._bar:
-            self._bar.stop()
+        if self._meter:
+            self._meter.close()

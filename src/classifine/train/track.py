@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 
 from classifine.errors import TrackingError
 from classifine.model.hub import reason
-from classifine.train.progress import Say
+from classifine.say import Say
 
 # Where each keeps a run unless it is told otherwise, and what shows it; the variables are those of the packages.
 KEPT = {

@@ -20,11 +20,13 @@ from classifine import metrics
 from classifine.data.encode import pad
 from classifine.decide import Decision
 from classifine.errors import TrainingError
+from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Task
+from classifine.say import Say
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
-from classifine.train.progress import Alarm, Best, History, Kept, Meter, Say
+from classifine.train.progress import Alarm, Best, History, Kept, Pace
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 
@@ -180,7 +182,7 @@ def train(
     """
     history = History(metrics.HEADLINE[recipe.task][:2], say)
     alarm = Alarm(targets_of(rows), history, say)
-    meter = Meter(recipe.batch_size, say)
+    pace = Pace(recipe.batch_size, say)
     best = Best(recipe.metric, recipe.patience, kept)
     trainer = JudgedTrainer(
         model=network,
@@ -188,7 +190,7 @@ def train(
         train_dataset=rows,
         eval_dataset=validation,
         data_collator=collator(pad_id),
-        callbacks=[history, alarm, meter, best, *callbacks],
+        callbacks=[history, alarm, pace, best, *callbacks],
         validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
         sharpness=recipe.sharpness,
@@ -202,7 +204,7 @@ def train(
             trainer.train()
         best.restore(network)
     finally:
-        meter.close()
+        pace.close()
         # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
         for name in ("forward", "_original_forward"):
             vars(network).pop(name, None)
@@ -224,7 +226,7 @@ def validator(encoded: Any, pad_id: int, task: Task, precision: str) -> Validate
     truth = targets_of(encoded)
 
     def validate(network: Any) -> dict[str, float]:
-        found = logits(network, columns, pad_id, precision)
+        found = logits(TorchEngine(network, precision), columns, pad_id)
         decision = Decision(task).fit(found, truth)
         scores = decision.scores(found)
         result = metrics.judge(truth, scores, decision)

@@ -1,0 +1,191 @@
+"""What runs a network forward: torch, OpenVINO or ONNX Runtime, each in the number formats it has here.
+
+An engine takes a padded batch of token ids and gives logits; it knows nothing about texts, order or decisions. The
+last two run what `model.export` wrote beside the weights, and need neither torch nor transformers' networks.
+"""
+
+import contextlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifine.errors import ConfigError
+from classifine.model.export import FILES, PACKAGES, exported, unreported
+from classifine.model.folder import Saved, fastest_device
+
+Batch = dict[str, NDArray[np.int64]]
+# Where a classifier was exported this is the order in which engines are tried, the fastest first (benchmarks/README.md).
+FASTEST = (
+    ("openvino", "int8"),
+    ("onnx", "int8"),
+    ("openvino", "float32"),
+    ("torch", "float32"),
+    ("onnx", "float32"),
+)
+
+
+class Engine(Protocol):
+    """Runs a batch (rows, longest) of `input_ids`, `attention_mask` and maybe `token_type_ids`; logits (rows, labels)."""
+
+    @property
+    def name(self) -> str:
+        """What people call it, such as "openvino int8"."""
+
+    @property
+    def width(self) -> int:
+        """The number of labels."""
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """The logits of a batch."""
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """The network itself, on the device where it is; its train mode is left as it was.
+
+    `precision` is "float32" (the same scores as plain transformers) or "bf16" (faster, scores equal to about 1e-2).
+    """
+
+    network: Any
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """The engine and its number format."""
+        return f"torch {self.precision}"
+
+    @property
+    def width(self) -> int:
+        """The number of labels."""
+        return int(self.network.config.num_labels)
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """The logits of a batch."""
+        import torch
+
+        device, training = self.network.device, self.network.training
+        self.network.eval()
+        try:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
+                found: NDArray[np.float32] = self.network(**inputs).logits.float().cpu().numpy()
+                return found
+        finally:
+            self.network.train(training)
+
+
+@dataclass(frozen=True)
+class ExportedEngine:
+    """An exported network; `run` is the runtime's own call, `inputs` the columns that it takes."""
+
+    name: str
+    width: int
+    inputs: tuple[str, ...]
+    run: Any
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """The logits of a batch."""
+        given = {name: batch[name] if name in batch else np.zeros_like(batch["input_ids"]) for name in self.inputs}
+        return np.asarray(self.run(given), dtype=np.float32)
+
+
+def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> Engine:
+    """The engine that runs a saved classifier: the fastest that is exported and installed, or the one that is asked for.
+
+    `precision` "auto" is int8 where it was exported, since that was asked for and measured then, else float32.
+    Raises ConfigError where what is asked for is not exported, not installed or does not exist.
+    """
+    if engine == "torch" and precision == "int8":
+        raise ConfigError("--precision is int8, which torch does not run here. Choose --engine openvino or onnx.")
+    fitting = [
+        (name, kind)
+        for name, kind in FASTEST
+        if engine in ("auto", name) and precision in ("auto", kind, *_coarser(name, kind))
+    ]
+    for name, kind in fitting:
+        if name == "torch" or (_installed(name) and exported(saved.folder, name, kind) and not _on_gpu(engine)):
+            return _opened(saved, name, kind, precision)
+    raise ConfigError(_not_there(saved, *fitting[0]))
+
+
+def _coarser(name: str, kind: str) -> tuple[str, ...]:
+    """What else the float32 network can be run in: bfloat16, by engines that have it."""
+    return ("bf16",) if kind == "float32" and name != "onnx" else ()
+
+
+def _on_gpu(engine: str) -> bool:
+    """Whether a GPU makes the choice: exported networks are for processors."""
+    return engine == "auto" and importlib.util.find_spec("torch") is not None and fastest_device() == "cuda"
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(PACKAGES[name][0]) is not None
+
+
+def _opened(saved: Saved, name: str, kind: str, precision: str) -> Engine:
+    run_in = "bf16" if precision == "bf16" else kind
+    if name == "torch":
+        return TorchEngine(saved.network, run_in)
+    assert saved.folder is not None
+    path = exported(saved.folder, name, kind)
+    assert path is not None
+    return open_exported(path, run_in, len(saved.labels))
+
+
+def open_exported(path: Path, precision: str, width: int) -> Engine:
+    """The engine of a file that `model.export` wrote, with `width` labels."""
+    return (_onnx if path.suffix == ".onnx" else _openvino)(path, precision, width)
+
+
+def _openvino(path: Path, precision: str, width: int) -> Engine:
+    core = unreported("openvino").Core()
+    # What int8 leaves in floating point may as well be bfloat16, where the processor multiplies it by itself. Float32
+    # must be asked for: OpenVINO would choose bfloat16 there, and scores would change by 1e-2.
+    narrow = precision == "bf16" or (
+        precision == "int8" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    )
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if narrow else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": _cores(),
+    }
+    compiled = core.compile_model(core.read_model(path), "CPU", settings)
+    request = compiled.create_infer_request()
+    inputs = tuple(port.get_any_name() for port in compiled.inputs)
+    return ExportedEngine(
+        f"openvino {precision}", width, inputs, lambda given: request.infer(given, share_inputs=True)[0]
+    )
+
+
+def _onnx(path: Path, precision: str, width: int) -> Engine:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _cores()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    inputs = tuple(port.name for port in session.get_inputs())
+    return ExportedEngine(f"onnx {precision}", width, inputs, lambda given: session.run(None, given)[0])
+
+
+def _cores() -> int:
+    """The processors that this process may use; `OMP_NUM_THREADS` bounds them, as it does torch's."""
+    with contextlib.suppress(KeyError, ValueError):
+        return int(os.environ["OMP_NUM_THREADS"])
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _not_there(saved: Saved, name: str, kind: str) -> str:
+    if not _installed(name):
+        return f"{name} is not installed: pip install 'classifine[{name}]'. Or choose --engine torch."
+    asked = f"{name} in {kind}"
+    there = [f"{other} {form}" for other in FILES for form in FILES[other] if exported(saved.folder, other, form)]
+    flag = " --int8" if kind == "int8" else ""
+    return (
+        f"{saved.folder} is not exported for {asked}; it has torch{''.join(f', {one}' for one in there)}. "
+        f"Run `classifine export {saved.folder} --to {name}{flag}`, or choose another --engine or --precision."
+    )

@@ -1,0 +1,115 @@
+"""A classifier exported for another runtime, and whether it still answers as it did.
+
+It knows nothing about where the rows come from or where the files will stand.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifine.config import Data
+from classifine.data.encode import pad, pad_id, tokenise
+from classifine.data.read import Split
+from classifine.errors import ModelError
+from classifine.infer.engine import TorchEngine, open_exported
+from classifine.infer.forward import logits
+from classifine.infer.predict import text_logits
+from classifine.metrics import HEADLINE, judge
+from classifine.model.export import FILES, Target, export_float, quantise
+from classifine.model.folder import Saved, write_json
+from classifine.say import Say
+
+MAX_DROP = 0.5  # points of the first headline metric that int8 may cost
+MAX_ERROR = 1e-3  # between scores of torch and of an export in float32
+_CALIBRATION = 256  # rows whose activations set the ranges of int8
+_TRIED = 64  # rows of made-up tokens that compare an export with torch
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """What to write, what it may cost, and the validation rows where they are not those of training."""
+
+    int8: bool = False
+    max_drop: float = MAX_DROP
+    overwrite: bool = False
+    data: Data = Data()
+
+
+def export_classifier(saved: Saved, target: Target, rows: Split | None, max_drop: float, place: Path, say: Say) -> Path:
+    """Write the files into `place`: float32, or with validation `rows` int8; the one that the runtime opens.
+
+    Raises ModelError where the answers differ more than they may.
+    """
+    inputs = tuple(dict.fromkeys(["input_ids", "attention_mask", *_sample(saved)]))
+    path = place / FILES[target]["float32"]
+    kept = rows is not None and path.is_file()
+    if not kept:
+        export_float(saved.network.cpu(), inputs, target, place)
+    error = _difference(saved, path)
+    if error > MAX_ERROR:
+        raise ModelError(f"The {target} file answers otherwise than torch: a score differs by {error:.1e}. Use torch.")
+    found: dict[str, Any] = {"precision": "float32", "largest_difference_of_a_score": error}
+    say(f"float32  scores differ by {error:.1e} at most from those of torch")
+    if rows is not None:
+        whole, path = path, quantise(path, target, _calibration(saved, rows))
+        found = {"precision": "int8", **_compared(saved, path, rows, max_drop, say)}
+        if not kept:
+            for file in place.glob(f"{whole.stem}.*"):
+                file.unlink()
+    write_json(place / f"{path.stem}.json", {**found, "versions": saved.record["versions"]})
+    return path
+
+
+def _sample(saved: Saved) -> list[str]:
+    """The columns that the tokenizer gives the network."""
+    pair = saved.record["columns"]["pair"] is not None
+    return list(tokenise([("a", "b") if pair else "a"], saved.tokenizer, saved.max_length))
+
+
+def _difference(saved: Saved, path: Path) -> float:
+    """The largest difference of a score between torch and an exported file, over rows of made-up tokens."""
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(2, saved.max_length + 1, _TRIED)
+    highest = int(saved.network.config.vocab_size)
+    columns = {name: [[0] * int(length) for length in lengths] for name in _sample(saved)}
+    columns["input_ids"] = [draw.integers(0, highest, length).tolist() for length in lengths]
+    one, other = (
+        saved.decision.scores(logits(engine, columns, pad_id(saved.tokenizer)))
+        for engine in (TorchEngine(saved.network), open_exported(path, "float32", len(saved.labels)))
+    )
+    return float(np.abs(one - other).max())
+
+
+def _calibration(saved: Saved, rows: Split) -> list[dict[str, Any]]:
+    """Batches of a row each, without padding, spread over the rows."""
+    step = max(1, len(rows) // _CALIBRATION)
+    texts = rows.texts[::step][:_CALIBRATION]
+    columns = tokenise(texts, saved.tokenizer, saved.max_length)
+    return [
+        pad({name: [values[i]] for name, values in columns.items()}, pad_id(saved.tokenizer)) for i in range(len(texts))
+    ]
+
+
+def _compared(saved: Saved, path: Path, rows: Split, max_drop: float, say: Say) -> dict[str, Any]:
+    """The headline metrics of torch and of the int8 file on validation rows; ModelError where too much is lost."""
+    truth, decision = saved.labels.targets(rows.labels), saved.decision
+    before = decision.scores(text_logits(saved, rows.texts))
+    after = decision.scores(text_logits(saved, rows.texts, open_exported(path, "int8", len(saved.labels))))
+    names = HEADLINE[saved.labels.task]
+    full, small = ({n: found[n] for n in names} for found in (judge(truth, s, decision) for s in (before, after)))
+    same = float(
+        np.mean([np.array_equal(a, b) for a, b in zip(decision.choose(before), decision.choose(after), strict=True)])
+    )
+    name = names[0]
+    drop = 100 * (full[name] - small[name])
+    say(
+        f"int8     {name} {small[name]:.4f} on {len(rows)} validation rows, float32 {full[name]:.4f}: {drop:+.2f} points lost"
+    )
+    if drop > max_drop:
+        raise ModelError(
+            f"int8 loses {drop:.2f} points of {name} on {len(rows)} validation rows; at most {max_drop:g} are allowed. "
+            "Stay with float32, or allow more with --max-drop."
+        )
+    return {"rows": len(rows), "float32": full, "int8": small, "points_lost": drop, "same_answers": same}

@@ -1,0 +1,133 @@
+"""What is done with a saved classifier: judge it on new rows, label a file with it, export it.
+
+Each function is one command. What people should read goes to `say`; nothing here prints.
+"""
+
+import json
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from classifine.config import Config, Data
+from classifine.data.check import check_splits, clean, has_words
+from classifine.data.columns import Columns
+from classifine.data.read import Split, Splits, read_splits, read_to_judge
+from classifine.data.seen import count_seen, fingerprint
+from classifine.data.split import limited, split
+from classifine.data.write import check_target
+from classifine.errors import ClassifineError, DataError, ModelError
+from classifine.infer.engine import open_engine
+from classifine.infer.files import PredictOptions, predict_file
+from classifine.infer.predict import text_logits
+from classifine.labels import Labels
+from classifine.model.export import Target, beside_the_weights, check_export
+from classifine.model.folder import REPORT, Saved, load
+from classifine.report.evaluate import Evaluation, evaluate
+from classifine.report.exported import ExportWish, export_classifier
+from classifine.say import Say
+
+
+def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: Say) -> Evaluation:
+    """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
+    saved = load(model)
+    runner = open_engine(saved, engine, precision)
+    rows = _known_rows(saved, model, config, say)
+    say(f"judging {model} ({runner.name})")
+    if seen := _seen(saved, rows):
+        have = "has" if seen == 1 else "have"
+        say(f"warning: {seen} of {len(rows)} rows {have} a text that was trained on, so the numbers flatter")
+    return evaluate(
+        text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision
+    )
+
+
+def _known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:
+    """The rows that can be judged: with a text, and labels that the classifier knows."""
+    found = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
+    for note in found.notes:
+        say(note)
+    strange = _strange(found, saved.labels, model, config.drop_unseen)
+    rows, labels = found.train, found.train.labels
+    given = enumerate(rows.texts)
+    kept = [i for i, text in given if text and has_words(text) and labels[i] is not None and not strange[i]]
+    if not kept:
+        raise DataError(f"{rows.source} has no row with a text and a label that {model} knows. Give labelled rows.")
+    if len(kept) < len(rows):
+        say(f"{len(rows) - len(kept)} rows without a text or a known label left out")
+    return rows.take(kept)
+
+
+def export(model: Path, target: Target, wish: ExportWish, say: Say) -> Path:
+    """Write a saved classifier for OpenVINO or ONNX Runtime beside its weights; the file that the runtime opens.
+
+    In float32 it must answer as torch does; in int8 it may lose no more than `wish.max_drop` points on validation
+    rows. Raises ModelError where it does not, and leaves the folder as it was.
+    """
+    check_export(model, target, wish.int8, wish.overwrite)
+    saved = load(model)
+    rows = _validation_rows(saved, model, wish, say) if wish.int8 else None
+    with beside_the_weights(model, target) as place:
+        path = export_classifier(saved, target, rows, wish.max_drop, place, say)
+    return model / target / path.name
+
+
+def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> Split:
+    """The rows that --data names, or those that training set aside, cut anew from the same data in the same way."""
+    if wish.data.source is not None:
+        return _known_rows(saved, model, wish.data, say)
+    ask = "Name labelled rows, other than those of train, with --data FILE."
+    try:
+        config = Config.model_validate(saved.record["config"])
+        found = read_splits(config.data)
+        report = check_splits(found, config.data)
+        three = split(
+            clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed
+        )
+        rows = limited(three, config.data.max_train_rows, config.data.max_eval_rows, config.train.seed).validation
+    except ClassifineError as error:
+        raise DataError(f"--int8 needs validation rows, and those of training are not at hand: {error} {ask}") from None
+    if fingerprint(rows) != saved.record.get("data_fingerprint", {}).get("validation"):
+        raise DataError(f"--int8 needs validation rows, and {config.data.source} has changed since training. {ask}")
+    return rows
+
+
+def _strange(found: Splits, labels: Labels, model: Path, drop: bool) -> list[bool]:
+    """Whether each row (rows,) has a label that the classifier does not know; DataError where that is not to be."""
+    known, names = set(labels.names), found.train.names
+    there = set(chain.from_iterable(names))
+    unknown, source = ", ".join(sorted(there - known)[:10]), found.train.source
+    if there and not there & known:
+        column = f" in '{found.columns.label}'" if found.columns.label else ""
+        raise DataError(
+            f"{source} has{column} none of the labels of {model} ({', '.join(labels.names[:10])}), but {unknown}. "
+            "Name the column that has them with --label, or correct them."
+        )
+    if unknown and not drop:
+        raise DataError(
+            f"{source} has labels that {model} does not know: {unknown}. "
+            "Correct them, or leave their rows out with --drop-unseen."
+        )
+    return [not known >= set(row) for row in names]
+
+
+def _seen(saved: Saved, rows: Split) -> int:
+    """How many of the rows have a text that was trained on, as far as can be told.
+
+    A published classifier comes without its report, but with the fingerprint of all its train rows in their order.
+    """
+    assert saved.folder is not None
+    report = saved.folder / REPORT
+    try:
+        known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
+        if known is not None:
+            return count_seen(rows.texts, known)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{report} is damaged: {error}. Remove it, or train the classifier again.") from None
+    return len(rows) if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train") else 0
+
+
+def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
+    """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
+    if output is not None:
+        check_target(output)
+    return predict_file(load(model), source, output, options, stdin, say)

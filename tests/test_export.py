@@ -1,0 +1,199 @@
+"""Exports: the same answers as torch in float32, a measured loss in int8, and the fastest engine chosen by itself."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import TOPICS, made_up
+
+from classifine import TextClassifier, use
+from classifine.config import Data
+from classifine.errors import ConfigError, DataError, ModelError
+from classifine.infer.engine import open_engine
+from classifine.infer.predict import text_logits
+from classifine.model.folder import load
+from classifine.report.exported import ExportWish
+
+TEXTS = [text for text, _ in made_up(60, seed=4)] + ["", "parcel " * 80]
+TARGETS = ("openvino", "onnx")
+for name in ("openvino", "nncf", "onnxruntime", "onnxscript"):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip("the engines' packages are an extra", allow_module_level=True)
+
+
+def export(model, target, said=None, **wish):
+    say = (lambda line: None) if said is None else said.append
+    return use.export(model, target, ExportWish(**wish), say)
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """The trained classifier with all four exports, and what was said."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "tickets")
+    said = []
+    for target in TARGETS:
+        export(folder, target, said)
+        export(folder, target, said, int8=True, max_drop=100)
+    return folder, said
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_float32_answers_as_torch_does(exported, target):
+    saved = load(exported[0])
+    exact = saved.decision.scores(text_logits(saved, TEXTS))
+    engine = open_engine(saved, target, "float32")
+    found = saved.decision.scores(text_logits(saved, TEXTS, engine))
+    assert engine.name == f"{target} float32"
+    assert np.abs(found - exact).max() < 1e-5
+    rough = saved.decision.scores(text_logits(saved, TEXTS, open_engine(saved, target, "int8")))
+    assert 1e-5 < np.abs(rough - exact).max() < 0.2
+
+
+def test_what_was_measured_is_said_and_kept(exported):
+    folder, said = exported
+    assert sorted(file.name for file in (folder / "openvino").iterdir()) == [
+        "openvino_model.bin", "openvino_model.json", "openvino_model.xml",
+        "openvino_model_qint8_quantized.bin", "openvino_model_qint8_quantized.json", "openvino_model_qint8_quantized.xml",
+    ]  # fmt: skip
+    assert sorted(file.name for file in (folder / "onnx").iterdir()) == [
+        "model.json", "model.onnx", "model_quantized.json", "model_quantized.onnx",
+    ]  # fmt: skip
+    found = json.loads((folder / "openvino" / "openvino_model_qint8_quantized.json").read_text("utf-8"))
+    assert (found["precision"], found["rows"]) == ("int8", 12)
+    assert found["points_lost"] == pytest.approx(100 * (found["float32"]["accuracy"] - found["int8"]["accuracy"]))
+    assert sum("points lost" in line for line in said) == 2
+    assert (folder / "onnx" / "model_quantized.onnx").stat().st_size < (folder / "onnx" / "model.onnx").stat().st_size
+
+
+def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, monkeypatch):
+    folder = exported[0]
+    assert open_engine(load(folder)).name == "openvino int8"
+    assert open_engine(load(folder), precision="float32").name == "openvino float32"
+    assert open_engine(load(folder), "onnx").name == "onnx int8"
+    assert open_engine(load(folder), precision="bf16").name == "openvino bf16"
+    assert open_engine(load(folder), "torch").name == "torch float32"
+    assert open_engine(load(folder), "torch", "bf16").name == "torch bf16"
+    assert open_engine(load(trained)).name == "torch float32"
+    monkeypatch.setattr("classifine.infer.engine._installed", lambda name: name != "openvino")
+    assert open_engine(load(folder)).name == "onnx int8"
+    monkeypatch.setattr("classifine.infer.engine.fastest_device", lambda: "cuda")
+    assert open_engine(load(folder)).name == "torch float32"
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (
+            ("openvino", "auto"),
+            r"is not exported for openvino in int8; it has torch\. Run `classifine export .* --int8`",
+        ),
+        (("onnx", "float32"), r"is not exported for onnx in float32; .* --to onnx`, or choose another"),
+        (("torch", "int8"), "--precision is int8, which torch does not run here"),
+        (("auto", "int8"), "is not exported for openvino in int8"),
+    ],
+)
+def test_what_is_not_there(trained, wish, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        open_engine(load(trained), *wish)
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_extra(exported, monkeypatch):
+    monkeypatch.setattr("classifine.infer.engine._installed", lambda name: False)
+    with pytest.raises(ConfigError, match=r"onnx is not installed: pip install 'classifine\[onnx\]'"):
+        open_engine(load(exported[0]), "onnx")
+
+
+def test_exports_need_no_torch_network(exported, monkeypatch, tmp_path):
+    def forbidden(folder):
+        raise AssertionError("the network was loaded")
+
+    monkeypatch.setattr("classifine.model.folder._network", forbidden)
+    again = TextClassifier.from_pretrained(exported[0], engine="openvino")
+    assert set(again.predict(TEXTS)) <= set(TOPICS)
+
+
+def test_int8_that_loses_too_much_is_refused_and_leaves_nothing(exported, trained, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    monkeypatch.setattr("classifine.report.exported.quantise", lambda path, target, batches: wrong(exported[0], path))
+    with pytest.raises(ModelError, match=r"int8 loses \d+\.\d+ points of accuracy on 12 validation rows; at most 0\.5"):
+        export(folder, "onnx", int8=True)
+    assert not (folder / "onnx").exists()
+    assert sorted(item.name for item in folder.iterdir()) == sorted(item.name for item in trained.iterdir())
+
+
+def wrong(folder, path):
+    """The int8 file with its labels turned round: its answers are those of another class."""
+    import onnx
+
+    network = onnx.load(folder / "onnx" / "model.onnx")
+    for weight in network.graph.initializer:
+        if weight.name == "classifier.weight":
+            turned = np.roll(onnx.numpy_helper.to_array(weight), 1, axis=0)
+            weight.CopyFrom(onnx.numpy_helper.from_array(turned.copy(), weight.name))
+    onnx.save(network, path.with_name("model_quantized.onnx"))
+    return path.with_name("model_quantized.onnx")
+
+
+def test_validation_rows_that_are_gone_or_others(trained, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    record["data_fingerprint"]["validation"] = "0"
+    (folder / "classifine.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(DataError, match=r"tickets\.csv has changed since training\. Name labelled rows.* --data FILE"):
+        export(folder, "onnx", int8=True)
+    record["config"]["data"]["source"] = "gone.csv"
+    (folder / "classifine.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(DataError, match=r"those of training are not at hand: .*gone\.csv.*--data FILE"):
+        export(folder, "onnx", int8=True)
+
+
+def test_rows_of_ones_own(exported, tickets, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "model")
+    export(folder, "onnx", int8=True, overwrite=True, max_drop=100, data=Data(source=str(tickets)))
+    assert json.loads((folder / "onnx" / "model_quantized.json").read_text("utf-8"))["rows"] == 120
+    assert (folder / "onnx" / "model.onnx").is_file()
+
+
+def test_an_export_that_is_there_is_not_replaced_unasked(exported):
+    with pytest.raises(ConfigError, match=r"model\.onnx exists already\. Replace it with --overwrite"):
+        export(exported[0], "onnx")
+
+
+def test_packages_that_are_missing(trained, monkeypatch):
+    monkeypatch.setattr("classifine.model.export.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r"--to openvino needs openvino and nncf: pip install 'classifine\[openvino\]'"
+    ):
+        export(trained, "openvino", int8=True)
+
+
+def test_a_network_that_cannot_be_traced_is_one_sentence(trained, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained, tmp_path / "model")
+
+    def fail(network, inputs):
+        raise RuntimeError("data-dependent\nand much more")
+
+    monkeypatch.setattr("classifine.model.export._traced", fail)
+    with pytest.raises(ModelError, match=r"BertForSequenceClassification cannot be exported: data-dependent Try"):
+        export(folder, "onnx")
+    assert not (folder / "onnx").exists()
+
+
+def test_nobody_is_told_that_an_engine_is_used(exported, tmp_path):
+    """OpenVINO's packages report their import over the network, and note it in the home folder, where they are let."""
+    code = (
+        "import sys, socket\n"
+        "def refuse(*args): raise AssertionError('a connection')\n"
+        "socket.socket.connect = socket.create_connection = refuse\n"
+        "from classifine.model.export import unreported\n"
+        "unreported('openvino'); unreported('nncf')\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()

@@ -1,0 +1,164 @@
+"""A long prediction: killed and begun again it gives the same bytes, and its parts joined are the whole."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import made_up
+
+from classifine import use
+from classifine.errors import DataError
+from classifine.infer import files, predict
+from classifine.infer.files import PredictOptions
+from classifine.infer.journal import Journal
+
+ROWS = 9000
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A Parquet file of many rows, with columns of several types and a few rows without text."""
+    texts = [text for text, _ in made_up(500)]
+    table = pa.table(
+        {
+            "text": [texts[i % 500] if i % 97 else None for i in range(ROWS)],
+            "number": pa.array(range(ROWS), pa.int32()),
+            "when": pa.array([datetime(2024, 1, 1 + i % 28) for i in range(ROWS)], pa.timestamp("ms")),
+        }
+    )
+    path = tmp_path_factory.mktemp("many") / "many.parquet"
+    pq.write_table(table, path)
+    return path
+
+
+def answer(model, source, output, said=None, **options):
+    say = (lambda line: None) if said is None else said.append
+    return use.predict(model, str(source), output, PredictOptions(**options), None, say)
+
+
+def rows_in(journal):
+    return journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
+
+
+@pytest.mark.parametrize(("ending", "ends"), [("parquet", (2000, 5000)), ("csv.gz", (3000,))])
+def test_killed_at_random_points_it_gives_the_same_bytes(trained, many, tmp_path, ending, ends):
+    whole, output = tmp_path / f"whole.{ending}", tmp_path / f"again.{ending}"
+    answer(trained, many, whole)
+    journal = tmp_path / f".again.{ending}.answers"
+    draw, before = random.Random(7), 0
+    command = [sys.executable, "-m", "classifine", "predict", str(trained), str(many), "-o", str(output)]
+    for end in ends:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while rows_in(journal) < end and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(draw.random() / 20)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not output.exists()
+        assert rows_in(journal) >= before > -1
+        before = rows_in(journal) // predict.CHUNK * predict.CHUNK
+        assert 0 < before < ROWS
+    said = []
+    assert answer(trained, many, output, said) == ROWS
+    assert f"goes on after the {before} rows that were answered before" in said
+    assert output.read_bytes() == whole.read_bytes()
+    assert not journal.exists()
+
+
+def test_what_was_answered_is_not_answered_again(trained, many, tmp_path, monkeypatch):
+    judged = []
+    tokenise = predict.tokenise
+    monkeypatch.setattr(predict, "tokenise", lambda texts, *rest: judged.extend(texts) or tokenise(texts, *rest))
+
+    def broken(self, answers):
+        if self.kept >= 4 * predict.CHUNK:
+            raise KeyboardInterrupt
+        add(self, answers)
+
+    add = Journal.add
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Journal, "add", broken)
+        said = []
+        with pytest.raises(KeyboardInterrupt):
+            answer(trained, many, tmp_path / "out.parquet", said)
+    assert "4096 rows are answered. The same command goes on from there." in said
+    judged.clear()
+    answer(trained, many, tmp_path / "out.parquet")
+    assert len(judged) == sum(1 for i in range(4096, ROWS) if i % 97)
+    assert [item.name for item in tmp_path.iterdir() if not item.name.startswith(".whole")] == ["out.parquet"]
+
+
+def test_types_of_columns_stay(trained, many, tmp_path):
+    answer(trained, many, tmp_path / "out.parquet")
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.field("number").type == pa.int32()
+    assert found.schema.field("when").type == pa.timestamp("ms")
+    assert found.select(["text", "number", "when"]).equals(pq.read_table(many))
+    assert found.column("label")[0].as_py() is None
+    assert found.schema.field("score").type == pa.float64()
+
+
+def test_another_job_does_not_go_on_with_the_answers_of_the_first(trained, many, tmp_path):
+    said = []
+    for options in ({"top_k": 2}, {"all_scores": True}, {"precision": "bf16"}):
+        journal = Journal(tmp_path / "out.jsonl", {"some": "other job"}, predict.CHUNK)
+        journal.add([["praise", 1.0]] * predict.CHUNK)
+        journal.close()
+        answer(trained, many, tmp_path / "out.jsonl", said, **options)
+    assert not any("goes on" in line for line in said)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 4])
+def test_parts_in_order_are_the_whole(trained, tmp_path, parts):
+    rows = [text for text, _ in made_up(50)]
+    source = tmp_path / "in.csv"
+    with source.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in rows)])
+    found = []
+    for i in range(1, parts + 1):
+        count = answer(trained, source, tmp_path / f"{i}.jsonl", shard=(i, parts))
+        lines = (tmp_path / f"{i}.jsonl").read_text("utf-8").splitlines()
+        assert len(lines) == count == 50 * i // parts - 50 * (i - 1) // parts
+        found += lines
+    assert [json.loads(line)["text"] for line in found] == rows
+
+
+def test_standard_input_has_no_parts(trained):
+    with pytest.raises(DataError, match="--shard is for files"):
+        use.predict(trained, "-", None, PredictOptions(shard=(1, 2)), None, lambda line: None)
+
+
+def test_progress_is_said_of_a_long_job(trained, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_QUICK", 0.0)
+    said = []
+    answer(trained, many, tmp_path / "out.jsonl", said)
+    told = [line for line in said if line.startswith("predicting:")]
+    assert 5 < len(told) <= 10
+    assert told[-1].startswith("predicting: 100 %, ")
+    assert told[-1].endswith("rows/s, 0 s left")
+
+
+def test_memory_does_not_grow_with_the_rows(trained, many, tmp_path):
+    """Three times the rows take no more memory than a chunk or two of them."""
+    table = pq.read_table(many)
+    pq.write_table(pa.concat_tables([table] * 3), tmp_path / "more.parquet")
+    peaks = []
+    for source in (many, tmp_path / "more.parquet"):
+        code = (
+            "import resource, sys; from pathlib import Path; from classifine import use\n"
+            "from classifine.infer.files import PredictOptions\n"
+            "use.predict(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), PredictOptions(), None, lambda line: None)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        )
+        command = [sys.executable, "-c", code, str(trained), str(source), str(tmp_path / "out.parquet")]
+        peaks.append(float(subprocess.run(command, capture_output=True, check=True, env=os.environ).stdout))
+    assert peaks[1] < peaks[0] + 60
