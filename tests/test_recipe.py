@@ -27,6 +27,16 @@ def test_small_encoders_read_pairs_at_a_lower_rate_and_a_given_rate_is_kept():
     assert choose(Train(learning_rate=1e-4), CPU, 1000, 22_000_000, 256, paired=True).learning_rate == 1e-4
 
 
+def test_small_encoders_read_few_pairs_a_few_times_only():
+    epochs = [
+        choose(Train(), CPU, 1000, size, 256, paired=paired).epochs
+        for size in (22_000_000, 110_000_000)
+        for paired in (False, True)
+    ]
+    assert epochs == [12, 5, 12, 12]
+    assert choose(Train(epochs=9), CPU, 1000, 22_000_000, 256, paired=True).epochs == 9
+
+
 def test_fewer_rows_get_more_epochs_within_bounds():
     epochs = [recipe(rows=rows).epochs for rows in (1, 100, 1000, 5000, 30_000, 1_000_000)]
     assert epochs == sorted(epochs, reverse=True)
