@@ -81,7 +81,7 @@ def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, 
     assert open_engine(load(trained)).name == "torch float32"
     monkeypatch.setattr("classifine.infer.engine._installed", lambda name: name != "openvino")
     assert open_engine(load(folder)).name == "onnx int8"
-    monkeypatch.setattr("classifine.infer.engine.fastest_device", lambda: "cuda")
+    monkeypatch.setattr("classifine.infer.engine._on_gpu", lambda engine: engine == "auto")
     assert open_engine(load(folder)).name == "torch float32"
 
 

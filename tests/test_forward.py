@@ -29,7 +29,7 @@ def one_by_one(network, columns):
 def test_rows_come_back_in_order_whatever_the_batches(saved, columns, monkeypatch):
     alone = one_by_one(saved.network, columns)
     for tokens in (1, 50, 4096):
-        monkeypatch.setattr(forward, "batches", lambda lengths, tokens=tokens: batches(lengths, tokens))
+        monkeypatch.setattr(forward, "batches", lambda lengths, _, tokens=tokens: batches(lengths, tokens))
         together = logits(TorchEngine(saved.network), columns, saved.tokenizer.pad_token_id)
         assert together.shape == (120, 3)
         assert together.dtype == np.float32
@@ -47,7 +47,7 @@ def test_batches_hold_every_row_once_within_the_bound():
 
 
 def test_batches_of_nothing():
-    assert list(batches([])) == []
+    assert list(batches([], 100)) == []
 
 
 def test_no_rows_give_no_logits(saved):

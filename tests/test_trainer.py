@@ -1,11 +1,13 @@
 """Fitting: the best epoch is what stays, learning nothing is said aloud, and fast dropout is dropout."""
 
 import logging
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
 import torch
 from datasets import Dataset
+from packaging.version import Version
 from torch import nn
 
 from classifine.config import Train
@@ -314,3 +316,47 @@ def test_of_epochs_with_the_same_metric_the_surer_one_is_kept():
         assert not control.should_training_stop
     best.restore(network)
     assert (best.epoch, network.weight.item()) == (3, 3.0)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, halves, tmp_path, monkeypatch):
+    # The last batch of an epoch is full, or its parts would weigh otherwise; dropout would draw other masks for parts.
+    rows, validation = halves[0].select(range(88)), halves[1]
+    recipe = recipe_for(rows, precision="float32", epochs=2, learning_rate=0.001)
+    networks, said = [fresh(base), fresh(base)], []
+    for network in networks:
+        for layer in network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+    forward = type(networks[0].bert).forward
+
+    def small(self, input_ids=None, **inputs):
+        if len(input_ids) > 3 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, input_ids=input_ids, **inputs)
+
+    histories = []
+    with quiet_transformers():
+        for network in networks:
+            found = train(network, rows, validation, 0, recipe, str(tmp_path), said.append)
+            histories.append([epoch["train_loss"] for epoch in found.history])
+            monkeypatch.setattr(type(network.bert), "forward", small)
+    assert [line for line in said if "out of memory" in line] == [
+        "out of memory: starts anew with 4 rows at once, batches of 8 as before",
+        "out of memory: starts anew with 2 rows at once, batches of 8 as before",
+    ]
+    if Version(version("transformers")) < Version("5.10"):
+        pytest.skip("this transformers divides accumulated gradients twice, also without us")
+    assert histories[1] == pytest.approx(histories[0], rel=1e-3)
+    for one, other in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.allclose(one, other, atol=2e-4)
+
+
+def test_a_row_that_does_not_fit_is_one_sentence(base, halves, tmp_path, monkeypatch):
+    def never(self, *args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("transformers.BertModel.forward", never)
+    with pytest.raises(
+        TrainingError, match=r"memory does not hold 1 rows of 32 tokens\. Lower --batch-size or --max-length"
+    ):
+        fit(base, *halves, tmp_path, batch_size=4)

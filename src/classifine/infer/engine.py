@@ -7,6 +7,7 @@ last two run what `model.export` wrote beside the weights, and need neither torc
 import contextlib
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from classifine.model.export import FILES, PACKAGES, exported, unreported
 from classifine.model.folder import Saved, fastest_device
 
 Batch = dict[str, NDArray[np.int64]]
+# Rows x longest row of a batch: on a processor what its caches like, on a GPU enough to keep it busy.
+BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 65536
 # Where a classifier was exported this is the order in which engines are tried, the fastest first (benchmarks/README.md).
 FASTEST = (
     ("openvino", "int8"),
@@ -39,6 +42,10 @@ class Engine(Protocol):
     @property
     def width(self) -> int:
         """The number of labels."""
+
+    @property
+    def tokens(self) -> int:
+        """The size of batch that suits it: rows x longest row, padding included."""
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
@@ -64,6 +71,11 @@ class TorchEngine:
         """The number of labels."""
         return int(self.network.config.num_labels)
 
+    @property
+    def tokens(self) -> int:
+        """The size of batch that suits the device."""
+        return BATCH_TOKENS if self.network.device.type == "cpu" else GPU_BATCH_TOKENS
+
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
         import torch
@@ -87,6 +99,7 @@ class ExportedEngine:
     width: int
     inputs: tuple[str, ...]
     run: Any
+    tokens: int = BATCH_TOKENS
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
@@ -120,7 +133,9 @@ def _coarser(name: str, kind: str) -> tuple[str, ...]:
 
 def _on_gpu(engine: str) -> bool:
     """Whether a GPU makes the choice: exported networks are for processors."""
-    return engine == "auto" and importlib.util.find_spec("torch") is not None and fastest_device() == "cuda"
+    # To ask torch takes seconds, which a machine without NVIDIA's driver can save.
+    without = sys.platform == "linux" and not Path("/dev/nvidiactl").exists()
+    return engine == "auto" and not without and fastest_device() == "cuda"
 
 
 def _installed(name: str) -> bool:

@@ -13,7 +13,6 @@ from classifine.data.encode import pad
 from classifine.infer.engine import Engine
 
 Columns = dict[str, list[list[int]]]
-BATCH_TOKENS = 4096  # rows x longest row of a batch, padding included
 
 
 def logits(engine: Engine, columns: Columns, pad_id: int) -> NDArray[np.float32]:
@@ -26,12 +25,12 @@ def logits(engine: Engine, columns: Columns, pad_id: int) -> NDArray[np.float32]
 
 def logits_by_batch(engine: Engine, columns: Columns, pad_id: int) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """(positions, logits) of one batch after the other, the longest rows first."""
-    for rows in batches([len(ids) for ids in columns["input_ids"]]):
+    for rows in batches([len(ids) for ids in columns["input_ids"]], engine.tokens):
         batch = pad({name: [values[i] for i in rows] for name, values in columns.items()}, pad_id)
         yield rows, engine(batch)
 
 
-def batches(lengths: Sequence[int], tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     """Positions of rows of similar length, longest first; rows x longest stays within `tokens`, or is one row."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0

@@ -26,8 +26,8 @@ def text_logits(saved: Saved, texts: Sequence[Text], engine: Engine | None = Non
     """Logits (texts, labels), in the order of the texts; without an engine those of plain transformers."""
     if not texts:
         return np.empty((0, len(saved.labels)), dtype=np.float32)
-    columns = tokenise(texts, saved.tokenizer, saved.max_length)
-    return logits(engine or TorchEngine(saved.network), columns, pad_id(saved.tokenizer))
+    columns = tokenise(texts, saved.reader, saved.max_length)
+    return logits(engine or TorchEngine(saved.network), columns, pad_id(saved.reader))
 
 
 def scored_chunks(
@@ -37,14 +37,14 @@ def scored_chunks(
 
     Reading, tokenising and the network run in threads of their own, a few chunks ahead of what is taken.
     """
-    decision, remaining, filler = saved.decision, iter(rows), pad_id(saved.tokenizer)
+    decision, remaining, filler = saved.decision, iter(rows), pad_id(saved.reader)
 
     def tokenised() -> Iterator[tuple[list[Row], list[int], dict[str, list[list[int]]]]]:
         while chunk := list(islice(remaining, CHUNK)):
             asked = [texts_of(row, text, pair) for row in chunk]
             places = [i for i, one in enumerate(asked) if one is not None]
             given = [one for one in asked if one is not None]
-            yield chunk, places, tokenise(given, saved.tokenizer, saved.max_length) if given else {"input_ids": []}
+            yield chunk, places, tokenise(given, saved.reader, saved.max_length) if given else {"input_ids": []}
 
     def scored() -> Iterator[list[tuple[Row, NDArray[np.float64] | None]]]:
         for chunk, places, columns in ahead(tokenised()):

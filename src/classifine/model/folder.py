@@ -23,6 +23,7 @@ from classifine.errors import ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
 from classifine.model.hub import located
+from classifine.model.words import described, plain
 
 RECORD = "classifine.json"
 REPORT = "data_report.json"  # what was found in the rows; it quotes them, so it is never published
@@ -47,14 +48,25 @@ class Saved:
 
     folder: Path | None
     load_network: Callable[[], Any]
-    tokenizer: Any
+    load_tokenizer: Callable[[], Any]
     labels: Labels
     record: dict[str, Any]
+    words: Any = None
 
     @property
     def network(self) -> Any:
         """The torch network, loaded when it is first asked for: what was exported runs without it."""
         return self.load_network()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer, loaded when it is first asked for."""
+        return self.load_tokenizer()
+
+    @property
+    def reader(self) -> Any:
+        """What makes token ids of texts: the plain tokenizer where it is known to do as that of transformers."""
+        return self.words or self.tokenizer
 
     @property
     def decision(self) -> Decision:
@@ -122,17 +134,28 @@ def load(folder: Path) -> Saved:
 
     Raises ModelError where it is none, is damaged or comes from a newer version.
     """
-    from transformers import AutoTokenizer
-
     folder = located(folder)
     record = read_record(folder)
-    with quiet_transformers(), loading(str(folder)):
-        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+    try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         labels = Labels.from_config(config["id2label"], record["label_kind"], record["task"])
+        about = record.get("tokenizer")
+        words = plain(folder, about, int(record["max_length"])) if about else None
+    except Exception as error:  # the tokenizers package raises nothing finer
+        raise ModelError(
+            f"{folder} did not load as a text classifier: {error} Check the folder or name another."
+        ) from None
     if list(labels.names) != record["labels"]:
         raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
-    return Saved(folder, functools.cache(lambda: _network(folder)), tokenizer, labels, record)
+    network, tokenizer = (functools.cache(functools.partial(get, folder)) for get in (_network, _tokenizer))
+    return Saved(folder, network, tokenizer, labels, record, words)
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with quiet_transformers(), loading(str(folder)):
+        return AutoTokenizer.from_pretrained(folder, **LOCAL)
 
 
 def _network(folder: Path) -> Any:
@@ -239,10 +262,9 @@ def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict
         room, tokenizer.model_max_length = tokenizer.model_max_length, record["max_length"]
         tokenizer.save_pretrained(place)
         tokenizer.model_max_length = room
-    write_json(
-        place / RECORD,
-        {"format": FORMAT, "task": labels.task, "labels": list(labels.names), "label_kind": labels.kind, **record},
-    )
+    known = {"format": FORMAT, "task": labels.task, "labels": list(labels.names), "label_kind": labels.kind}
+    about = described(tokenizer, place, record["columns"]["pair"] is not None, record["max_length"])
+    write_json(place / RECORD, {**known, **record, "tokenizer": about})
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))
     if Labels.from_config(config["id2label"]).names != labels.names:
         raise ModelError(f"The labels did not survive saving: {config['id2label']}; expected {labels.names}.")

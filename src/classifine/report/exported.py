@@ -65,7 +65,7 @@ def export_classifier(saved: Saved, target: Target, rows: Split | None, max_drop
 def _sample(saved: Saved) -> list[str]:
     """The columns that the tokenizer gives the network."""
     pair = saved.record["columns"]["pair"] is not None
-    return list(tokenise([("a", "b") if pair else "a"], saved.tokenizer, saved.max_length))
+    return list(tokenise([("a", "b") if pair else "a"], saved.reader, saved.max_length))
 
 
 def _difference(saved: Saved, path: Path) -> float:
@@ -76,7 +76,7 @@ def _difference(saved: Saved, path: Path) -> float:
     columns = {name: [[0] * int(length) for length in lengths] for name in _sample(saved)}
     columns["input_ids"] = [draw.integers(0, highest, length).tolist() for length in lengths]
     one, other = (
-        saved.decision.scores(logits(engine, columns, pad_id(saved.tokenizer)))
+        saved.decision.scores(logits(engine, columns, pad_id(saved.reader)))
         for engine in (TorchEngine(saved.network), open_exported(path, "float32", len(saved.labels)))
     )
     return float(np.abs(one - other).max())
@@ -86,9 +86,9 @@ def _calibration(saved: Saved, rows: Split) -> list[dict[str, Any]]:
     """Batches of a row each, without padding, spread over the rows."""
     step = max(1, len(rows) // _CALIBRATION)
     texts = rows.texts[::step][:_CALIBRATION]
-    columns = tokenise(texts, saved.tokenizer, saved.max_length)
+    columns = tokenise(texts, saved.reader, saved.max_length)
     return [
-        pad({name: [values[i]] for name, values in columns.items()}, pad_id(saved.tokenizer)) for i in range(len(texts))
+        pad({name: [values[i]] for name, values in columns.items()}, pad_id(saved.reader)) for i in range(len(texts))
     ]
 
 

@@ -74,7 +74,7 @@ def fit(
             found = logits(TorchEngine(network), input_columns(validation), pad_id(tokenizer))
             decision = decision.fit(found, targets_of(validation))
     record = {**before, "decision": decision.as_json(), **_after(training)}
-    return Fitted(Saved(None, network.eval, tokenizer, labels, record), training)
+    return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
@@ -92,7 +92,9 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
 
 def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels) -> Saved:
     """The classifier in the middle of its training, its decision not fitted yet."""
-    return Saved(None, lambda: network, tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()})
+    return Saved(
+        None, lambda: network, lambda: tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()}
+    )
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

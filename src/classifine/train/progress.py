@@ -125,17 +125,21 @@ class Best(TrainerCallback):
         metric = metrics[f"eval_{self._metric}"] * (-1 if self._metric in LOWER_IS_BETTER else 1)
         value = (metric, -metrics["eval_loss"])
         # The first epoch is the best so far even where its loss is no number.
-        if value > self._value or not self._weights:
+        if value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in model.state_dict().items()}
+            self.remember(model)
             if self._kept:
                 self._kept(self.epoch)
             return
         self._since += 1
         control.should_training_stop |= self._since >= self._patience
 
+    def remember(self, network: Any) -> None:
+        """Keep the weights as they stand: before training those to begin with, then those of a better epoch."""
+        self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in network.state_dict().items()}
+
     def restore(self, network: Any) -> None:
-        """Put the weights of the best epoch back; the network's own stay where no epoch was judged."""
+        """Put the weights back that were kept last; the network's own stay where none were."""
         if self._weights:
             network.load_state_dict(self._weights)
 

@@ -56,7 +56,10 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens."""
+    """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens.
+
+    `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up.
+    """
 
     task: Task
     device: str
@@ -66,6 +69,7 @@ class Recipe:
     attention_dropout: bool
     epochs: int
     batch_size: int
+    rows_at_once: int
     steps: int
     learning_rate: float
     head_rate: float
@@ -176,6 +180,8 @@ def choose(
         attention_dropout=attention_dropout,
         epochs=epochs,
         batch_size=config.batch_size,
+        # The Trainer gives every GPU a batch of its own; ours is that of a step.
+        rows_at_once=max(1, config.batch_size // hardware.devices),
         steps=steps,
         learning_rate=config.learning_rate or _rate(parameters, small_pairs),
         head_rate=config.head_rate,
@@ -216,8 +222,8 @@ def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
 
     wanted: dict[str, Any] = {
         "output_dir": folder,
-        # The Trainer gives every GPU a batch of its own; the recipe's is that of a step.
-        "per_device_train_batch_size": max(1, recipe.batch_size // recipe.devices),
+        "per_device_train_batch_size": recipe.rows_at_once,
+        "gradient_accumulation_steps": max(1, round(recipe.batch_size / recipe.devices / recipe.rows_at_once)),
         "num_train_epochs": recipe.epochs,
         "learning_rate": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,

@@ -5,9 +5,11 @@ same decision as every later prediction. It knows nothing about texts, files of 
 """
 
 import contextlib
+import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,9 @@ class JudgedTrainer(Trainer):
         self, *, validate: Validate, head_rate: float, sharpness: Sharpness | None = None, **rest: Any
     ) -> None:
         super().__init__(**rest)
+        # The losses of classifiers take no count of items, but their `forward` takes any keyword, from which the Trainer
+        # concludes that it need not divide by the number of parts of a batch.
+        self.model_accepts_loss_kwargs = False
         self._validate = validate
         self._head_rate = head_rate
         self._sharpness = sharpness
@@ -178,12 +183,46 @@ def train(
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
-    `kept` is called after each epoch that is better than those before, with `network` as it then stands.
+    `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
+    device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
+    steps are the same.
     """
+    while True:
+        best = Best(recipe.metric, recipe.patience, kept)
+        best.remember(network)
+        try:
+            return _fitted(network, rows, validation, pad_id, recipe, folder, say, best, callbacks)
+        except torch.OutOfMemoryError:
+            if best.epoch or recipe.rows_at_once == 1:
+                raise TrainingError(
+                    f"The {recipe.device}'s memory does not hold {recipe.rows_at_once} rows of {recipe.max_length} tokens. "
+                    "Lower --batch-size or --max-length, or choose a smaller --base."
+                ) from None
+        recipe = replace(recipe, rows_at_once=math.ceil(recipe.rows_at_once / 2))
+        say(
+            f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
+        )
+        best.restore(network)
+        network.zero_grad()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _fitted(
+    network: Any,
+    rows: Any,
+    validation: Any,
+    pad_id: int,
+    recipe: Recipe,
+    folder: str,
+    say: Say,
+    best: Best,
+    callbacks: Sequence[TrainerCallback],
+) -> Training:
     history = History(metrics.HEADLINE[recipe.task][:2], say)
     alarm = Alarm(targets_of(rows), history, say)
     pace = Pace(recipe.batch_size, say)
-    best = Best(recipe.metric, recipe.patience, kept)
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),
