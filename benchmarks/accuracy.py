@@ -36,6 +36,11 @@ def train(data: Path, name: str, seed: int, runs: Path) -> None:
     times.write_text(json.dumps({"wall_seconds": time.monotonic() - start}), encoding="utf-8")
 
 
+def value(metric: float | dict[str, float]) -> float:
+    """A metric with its interval, or without one as runs from before there were intervals have it."""
+    return metric["value"] if isinstance(metric, dict) else metric
+
+
 def spread(values: list[float], digits: int) -> str:
     return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
@@ -49,8 +54,8 @@ def line(name: str, seeds: list[int], runs: Path) -> str | None:
     records = [json.loads((folder / "classifine.json").read_text(encoding="utf-8")) for folder in folders]
     walls = [json.loads(folder.with_name(f"{folder.name}.json").read_text())["wall_seconds"] for folder in folders]
     columns = [
-        spread([found["metrics"]["accuracy"] for found in evaluations], 4),
-        spread([found["metrics"]["macro_f1"] for found in evaluations], 4),
+        spread([value(found["metrics"]["accuracy"]) for found in evaluations], 4),
+        spread([value(found["metrics"]["macro_f1"]) for found in evaluations], 4),
         spread([found["baselines"][1]["accuracy"] for found in evaluations], 4),
         " ".join(str(record["epochs_run"]) for record in records),
         spread([record["train_rows_per_second"] for record in records], 0),

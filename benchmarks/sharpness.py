@@ -35,7 +35,7 @@ def train(data: Path, rows: int, name: str, seed: int, runs: Path) -> dict[str, 
     found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["metrics"]
     record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
     epoch = record["train_seconds"] / record["epochs_run"]
-    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "seconds": epoch}
+    return {"accuracy": found["accuracy"]["value"], "macro_f1": found["macro_f1"]["value"], "seconds": epoch}
 
 
 def spread(values: list[float], digits: int) -> str:

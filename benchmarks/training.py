@@ -60,7 +60,7 @@ def ours(folder: Path, epochs: int) -> dict[str, float]:
         "rows_per_second": record["train_rows_per_second"],
         "wall_seconds": wall,
         "peak_memory_mib": record["peak_memory_mib"],
-        "accuracy": json.loads(out)["metrics"]["accuracy"],
+        "accuracy": json.loads(out)["metrics"]["accuracy"]["value"],
     }
 
 

@@ -45,7 +45,7 @@ def test_only_a_set_on_the_hub_is_named_as_one(record, evaluation):
 
 def test_the_evaluation_is_told_with_its_baselines(record, evaluation):
     text = card(record, evaluation)
-    assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in text
+    assert f"| accuracy | {evaluation['metrics']['accuracy']['value']:.4f} |" in text
     assert evaluation["verdict"] in text
     assert all(baseline["name"] in text for baseline in evaluation["baselines"])
 

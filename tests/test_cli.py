@@ -127,7 +127,7 @@ def test_train_says_what_it_found_and_answers_in_json(call, tickets, quick):
     assert code == 0
     answer = json.loads(out)
     assert answer["folder"] == "model"
-    assert answer["metrics"]["accuracy"] > 0.6
+    assert answer["metrics"]["accuracy"]["value"] > 0.6
     assert "labels from column 'label' (--label changes it)" in err
     assert "6 epochs of 12 steps" in err
 
@@ -217,7 +217,7 @@ def test_evaluate(call, trained, tickets):
     answer = json.loads(out)
     assert code == 0
     assert answer["rows"] == 120
-    assert answer["metrics"]["accuracy"] > 0.6
+    assert answer["metrics"]["accuracy"]["value"] > 0.6
     assert answer["baselines"] == []
 
 

@@ -142,3 +142,44 @@ def test_other_tasks_have_no_threshold_to_fit(task):
 def test_a_decision_survives_the_record():
     decision = Decision("multi", 1.5, (0.25, 0.75))
     assert Decision.from_json("multi", decision.as_json()) == decision
+
+
+def drawn(temperature, rows=4000, labels=4, seed=0):
+    """Logits that are `temperature` times too sure, and truth drawn by the scores without."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(0, 2, (rows, labels))
+    shares = Decision().scores(logits)
+    truth = (draw.random(rows)[:, None] > shares.cumsum(axis=1)).sum(axis=1)
+    return temperature * logits, truth
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found_and_changes_no_answer(temperature):
+    logits, truth = drawn(temperature)
+    found = Decision().calibrated(logits, truth)
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert np.array_equal(found.choose(found.scores(logits)), Decision().choose(Decision().scores(logits)))
+    assert Decision.from_json("single", found.as_json()) == found
+
+
+def test_each_of_several_labels_has_a_temperature_and_rare_ones_that_of_all():
+    draw = np.random.default_rng(1)
+    raw = draw.normal(0, 2, (4000, 3)) - [0, 0, 12]
+    truth = (draw.random(raw.shape) < Decision("multi").scores(raw)).astype(int)
+    assert truth[:, 2].sum() < 5
+    found = Decision("multi").calibrated(raw * [0.5, 3.0, 3.0], truth)
+    assert found.temperature[:2] == pytest.approx((0.5, 3.0), rel=0.1)
+    assert 0.5 < found.temperature[2] < 3
+    scores = found.scores(raw * [0.5, 3.0, 3.0])
+    assert scores[:, :2] == pytest.approx(Decision("multi").scores(raw)[:, :2], abs=0.02)
+    assert Decision.from_json("multi", found.as_json()) == found
+
+
+def test_few_rows_that_are_all_right_do_not_ask_for_certainty():
+    truth = np.array([0, 1, 2] * 4)
+    found = Decision().calibrated(3.0 * np.eye(3)[truth], truth)
+    assert 0.6 < found.temperature < 1
+
+
+def test_a_number_has_no_temperature():
+    assert Decision("score").calibrated(np.ones((3, 1)), np.ones(3)) == Decision("score")

@@ -112,6 +112,8 @@ def test_every_task_there_and_back(encoder, task, tmp_path):
     settings = {"base": str(encoder), "epochs": 1, "batch_size": 16, "max_length": 32, "precision": "float32"}
     first = TextClassifier(**settings).fit(texts, LABELS[task])
     folder = first.save_pretrained(tmp_path / "model")
+    calibration = json.loads((folder / "classifine.json").read_text("utf-8"))["calibration"]
+    assert calibration is None if task == "score" else calibration["folded"]
     again = TextClassifier.from_pretrained(folder)
     if task != "score":
         assert [list(one) for one in first.predict(texts[:5])] == [list(one) for one in again.predict(texts[:5])]

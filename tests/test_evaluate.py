@@ -56,7 +56,8 @@ def test_metrics_are_attributes_and_others_are_not(made):
 def test_the_evaluation_is_plain_json(made):
     found = evaluate(*made, LABELS, Decision(), [CHANCE])
     content = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert content["metrics"] == found.metrics
+    assert {name: metric["value"] for name, metric in content["metrics"].items()} == found.metrics
+    assert all(metric["low"] <= metric["value"] <= metric["high"] for metric in content["metrics"].values())
     assert content["baselines"] == [{"name": "chance", "accuracy": 0.25, "macro_f1": 0.2}]
     assert content["labels"] == list("abcd")
     assert sum(map(sum, content["confusion"])) == 200

@@ -1,18 +1,21 @@
 """Saved classifiers: what goes in comes out, and a folder that is not whole is refused in a sentence."""
 
+import copy as copying
 import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from classifine.errors import ModelError, OutputError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import find_base
-from classifine.model.folder import check_output, load, load_base, read_record, save, workplace
+from classifine.model.folder import check_output, fold_temperature, load, load_base, read_record, save, workplace
 
 TEXTS = ["my parcel is late", "charged twice", "love it"]
 
@@ -199,3 +202,20 @@ def test_an_error_of_the_work_itself_is_not_blamed_on_the_folder(tmp_path):
     with pytest.raises(FileNotFoundError), workplace(tmp_path / "model"):
         raise FileNotFoundError("something else")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temperature_goes_into_the_head_or_the_head_stays(saved):
+    network = copying.deepcopy(saved.network)
+    before = [weight.clone() for weight in network.parameters()]
+    expected = text_logits(saved, TEXTS) / np.array([2.0, 4.0, 0.5])
+
+    def fits():
+        return np.allclose(text_logits(replace(saved, load_network=lambda: network), TEXTS), expected, atol=1e-5)
+
+    assert fold_temperature(network, (2.0, 4.0, 0.5), fits)
+    assert fits()
+    network = copying.deepcopy(saved.network)
+    assert not fold_temperature(network, 2.0, lambda: False)
+    assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
+    del network.classifier
+    assert not fold_temperature(network, 2.0, lambda: True)

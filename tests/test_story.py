@@ -39,7 +39,9 @@ def test_the_records_agree_with_one_another(trained, trained_run):
     assert len(lines(trained / "history.jsonl")) == record["epochs_run"]
     assert (record["seed"], record["max_length"], record["name"]) == (42, 32, "tickets")
     assert record["train_seconds"] > 0
-    assert f"| accuracy | {evaluation['metrics']['accuracy']:.4f} |" in (trained / "README.md").read_text("utf-8")
+    assert f"| accuracy | {evaluation['metrics']['accuracy']['value']:.4f} |" in (trained / "README.md").read_text(
+        "utf-8"
+    )
 
 
 def test_it_learned(trained, tickets, tmp_path):
@@ -134,3 +136,15 @@ def test_a_free_folder_is_found_where_none_is_named(tickets, base, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "tickets").mkdir(parents=True)
     assert str(run.train(settings(tickets, base, epochs=1), None, False, quiet).folder) == "runs/tickets-2"
+
+
+def test_scores_are_calibrated_and_what_it_did_is_told(trained):
+    record = json.loads((trained / "classifine.json").read_text("utf-8"))
+    found, evaluation = record["calibration"], json.loads((trained / "evaluation.json").read_text("utf-8"))
+    assert found["folded"]
+    assert found["temperature"] != 1
+    assert record["decision"]["temperature"] == 1
+    assert found["after"]["nll"] <= found["before"]["nll"]
+    assert evaluation["uncalibrated"].keys() == {"ece", "brier", "nll"}
+    assert evaluation["uncalibrated"]["nll"] != evaluation["metrics"]["nll"]["value"]
+    assert "The scores are calibrated on validation rows" in (trained / "README.md").read_text("utf-8")

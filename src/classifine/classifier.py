@@ -106,7 +106,10 @@ class TextClassifier:
             )
         if not len(rows):
             raise DataError("Got no texts; expected one or more with their labels. Give labelled rows.")
-        return evaluate(self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision)
+        return evaluate(
+            self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision,
+            calibration=self._fitted.record.get("calibration"),
+        )  # fmt: skip
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write an ordinary transformers checkpoint with its record and card; OutputError where it cannot be.

@@ -4,7 +4,7 @@ Training, evaluation, prediction and serving all decide through here, so they ag
 It knows nothing about texts, networks or metrics.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ Ints = NDArray[np.integer]
 HALF = 0.5  # the threshold of several labels before any was fitted
 # A threshold fitted on fewer positive rows would follow chance; such a label gets the one that all share.
 MIN_POSITIVE = 5
+SPREAD = 0.5  # of the logarithm of temperatures, before any row was seen
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,32 @@ class Decision:
     reaches its threshold. score: the number as it is.
 
     `temperature` divides the logits before softmax or sigmoid: above 1 it makes the scores more modest, and never
-    changes their order (Guo et al. 2017, "On Calibration of Modern Neural Networks"). `thresholds` holds one for
-    each label, or nothing, which stands for 0.5.
+    changes their order (Guo et al. 2017, "On Calibration of Modern Neural Networks"); of several labels each may have
+    its own. `thresholds` holds one for each label, or nothing, which stands for 0.5.
     """
 
     task: Task = "single"
-    temperature: float = 1.0
+    temperature: float | tuple[float, ...] = 1.0
     thresholds: tuple[float, ...] = ()
 
     @classmethod
     def from_json(cls, task: Task, found: Mapping[str, Any]) -> "Decision":
         """The decision that a record holds; KeyError, TypeError or ValueError where it is damaged."""
-        return cls(task, float(found["temperature"]), tuple(map(float, found["thresholds"])))
+        temperature = found["temperature"]
+        own = tuple(map(float, temperature)) if isinstance(temperature, (list, tuple)) else float(temperature)
+        return cls(task, own, tuple(map(float, found["thresholds"])))
 
     def as_json(self) -> dict[str, Any]:
         """What was fitted, as plain values."""
-        return {"temperature": self.temperature, "thresholds": list(self.thresholds)}
+        own = self.temperature
+        return {"temperature": list(own) if isinstance(own, tuple) else own, "thresholds": list(self.thresholds)}
 
     def scores(self, logits: Floats) -> NDArray[np.float64]:
         """Logits (rows, labels) -> scores (rows, labels): shares that sum to 1, shares of their own, or the numbers."""
         scaled = np.asarray(logits, dtype=np.float64)
         if self.task == "score":
             return scaled
-        scaled = scaled / self.temperature
+        scaled = scaled / np.asarray(self.temperature)
         if self.task == "multi":
             # The form that overflows for no logit.
             return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)), dtype=np.float64)
@@ -72,6 +76,27 @@ class Decision:
         """Ids of the `k` best labels of each row (rows, k), best first; ties in label order, as in `choose`."""
         return np.asarray(np.argsort(-scores, axis=-1, kind="stable")[..., :k], dtype=np.int64)
 
+    def calibrated(self, logits: Floats, truth: NDArray[Any]) -> "Decision":
+        """This decision with the temperature under which `truth` is least surprising; a number has none.
+
+        `truth` is as `Labels.targets` gives it. Of several labels each gets its own, rare ones the one that is best
+        for all labels together. It is fitted on the rows given, so judge it on others.
+        """
+        if self.task == "score":
+            return self
+        if self.task == "single":
+            own = np.asarray(truth, dtype=np.int64)
+            return replace(self, temperature=_coolest(lambda scores: scores[np.arange(len(own)), own], self, logits))
+        true = np.asarray(truth) > HALF
+        shared = _coolest(lambda scores: np.where(true, scores, 1 - scores), self, logits)
+        each = [
+            _coolest(lambda scores, i=i: np.where(true[:, i], scores[:, 0], 1 - scores[:, 0]), self, logits[:, [i]])  # type: ignore[misc]  # mypy takes i for missing
+            if MIN_POSITIVE <= true[:, i].sum() <= len(true) - MIN_POSITIVE
+            else shared
+            for i in range(true.shape[1])
+        ]
+        return replace(self, temperature=tuple(each))
+
     def fit(self, logits: Floats, truth: NDArray[Any]) -> "Decision":
         """This decision with its thresholds fitted to `truth` (rows, labels) of 0 and 1; others have none to fit.
 
@@ -88,6 +113,20 @@ class Decision:
             for i in range(scores.shape[1])
         ]
         return replace(self, thresholds=tuple(own))
+
+
+def _coolest(given: Callable[[NDArray[np.float64]], NDArray[np.float64]], decision: Decision, logits: Floats) -> float:
+    """The temperature from 0.1 to 10 with the least sum of -ln(score given to what is true), and of our doubt in it."""
+    from scipy.optimize import minimize_scalar
+
+    def surprise(log_temperature: float) -> float:
+        scores = replace(decision, temperature=float(np.exp(log_temperature))).scores(logits)
+        # Few rows that are all right would ask for certainty: far from 1 a temperature has to be worth it.
+        doubt = (log_temperature / SPREAD) ** 2 / 2
+        return float(-np.log(np.clip(given(scores), 1e-12, 1)).sum() + doubt)
+
+    found = minimize_scalar(surprise, bounds=(-np.log(10), np.log(10)), method="bounded")
+    return float(np.exp(found.x))
 
 
 def _best_threshold(scores: Floats, true: NDArray[np.bool_]) -> float:

@@ -19,6 +19,8 @@ HEADLINE: dict[Task, tuple[str, ...]] = {
     "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision"),
     "score": ("pearson", "spearman", "mse", "mae"),
 }
+CALIBRATION = ("ece", "brier", "nll")
+BINS = 15  # of equal width from 0 to 1, for the calibration error
 LOSS: dict[Task, str] = {"single": "nll", "multi": "nll", "score": "mse"}
 
 
@@ -43,11 +45,20 @@ def judge(truth: NDArray[Any], scores: Floats, decision: Decision) -> dict[str, 
     if decision.task == "score":
         return regression(truth, answers)
     if decision.task == "single":
-        return {**single_label(truth, answers), "nll": negative_log_likelihood(truth, scores)}
+        sure = scores[np.arange(len(truth)), answers]
+        return {
+            **single_label(truth, answers), "nll": negative_log_likelihood(truth, scores),
+            "brier": float(((scores - np.eye(scores.shape[1])[truth]) ** 2).sum(axis=1).mean()),
+            "ece": calibration_error(sure, answers == truth),
+        }  # fmt: skip
     found = multi_label(truth, answers)
     halves = multi_label(truth, scores >= HALF)
     found |= {f"{name}_at_half": halves[name] for name in ("macro_f1", "micro_f1", "subset_accuracy")}
-    return {**found, "ranking_precision": ranking_precision(truth, scores), "nll": binary_likelihood(truth, scores)}
+    true = np.asarray(truth) > HALF
+    return {
+        **found, "ranking_precision": ranking_precision(truth, scores), "nll": binary_likelihood(truth, scores),
+        "brier": float(((scores - true) ** 2).mean()), "ece": calibration_error(scores.ravel(), true.ravel()),
+    }  # fmt: skip
 
 
 def single_label(truth: Ints, predicted: Ints) -> dict[str, float]:
@@ -135,6 +146,27 @@ def negative_log_likelihood(truth: Ints, scores: Floats) -> float:
     """Mean of -ln(score of the true label), in nats; `scores` is (rows, labels)."""
     own = scores[np.arange(len(truth)), truth]
     return float(-np.log(np.clip(own, 1e-12, 1)).mean())
+
+
+def calibration_of(truth: NDArray[Any], scores: Floats, decision: Decision) -> dict[str, float]:
+    """The metrics that tell how far scores can be taken at their word."""
+    found = judge(truth, scores, decision)
+    return {name: found[name] for name in CALIBRATION}
+
+
+def calibration_error(sure: Floats, right: NDArray[np.bool_]) -> float:
+    """How far scores (n,) are from the share of them that is right, on average over bins of equal width.
+
+    The expected calibration error of Guo et al. 2017; of several labels each row and label counts as one score.
+    """
+    place = bins_of(sure)
+    gaps = np.bincount(place, sure - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(len(sure), 1))
+
+
+def bins_of(sure: Floats) -> NDArray[np.int64]:
+    """The bin of each score (n,), from 0; a score on an edge is in the lower one."""
+    return np.clip(np.ceil(np.asarray(sure) * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
 def per_class(truth: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]) -> list[ClassScore]:

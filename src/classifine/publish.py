@@ -21,7 +21,7 @@ from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, own_base
+from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
 
 # What is published of a folder; everything else stays, and is named.
@@ -179,7 +179,7 @@ def _message(record: dict[str, Any], folder: Path) -> str:
     if not evaluation:
         return "A text classifier made with classifine"
     name = HEADLINE[record["task"]][0]
-    return f"{name} {evaluation['metrics'][name]:.4f} on {evaluation['rows']} rows"
+    return f"{name} {metric_value(evaluation['metrics'][name]):.4f} on {evaluation['rows']} rows"
 
 
 def _card(folder: Path, record: dict[str, Any], target: Target, say: Say) -> str:

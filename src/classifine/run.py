@@ -184,7 +184,7 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Eval
     found = text_logits(classifier, test.texts)
     learned = labels.targets(three.train.labels)
     simpler = baselines(three.train.texts, learned, test.texts, truth, labels.task)
-    evaluation = evaluate(found, truth, labels, decision, simpler)
+    evaluation = evaluate(found, truth, labels, decision, simpler, classifier.record.get("calibration"))
     scores = decision.scores(found)
     _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in evaluation_lines(evaluation):

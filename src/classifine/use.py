@@ -37,8 +37,9 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
         have = "has" if seen == 1 else "have"
         say(f"warning: {seen} of {len(rows)} rows {have} a text that was trained on, so the numbers flatter")
     return evaluate(
-        text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision
-    )
+        text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision,
+        calibration=saved.record.get("calibration"),
+    )  # fmt: skip
 
 
 def _known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:

@@ -129,6 +129,35 @@ def load_base(
     return network, tokenizer
 
 
+def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_expected: Callable[[], bool]) -> bool:
+    """Divide what the head gives by `temperature`, one for all labels or one for each; False where that cannot be done.
+
+    The last layer of the head is the only linear one outside the encoder with an output for each label;
+    `as_expected` tells whether the network's logits then are what they should be. If not, it is left as it was.
+    """
+    import torch
+
+    inner = f"{network.base_model_prefix}."
+    layers = [
+        layer for name, layer in network.named_modules()
+        if isinstance(layer, torch.nn.Linear) and layer.out_features == network.config.num_labels
+        and not name.startswith(inner)
+    ]  # fmt: skip
+    if not layers:
+        return False
+    weights = [weight for weight in (layers[-1].weight, layers[-1].bias) if weight is not None]
+    before = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            own = torch.as_tensor(temperature, dtype=weight.dtype, device=weight.device)
+            weight /= own[:, None] if own.ndim and weight.ndim == 2 else own
+        if as_expected():
+            return True
+        for weight, old in zip(weights, before, strict=True):
+            weight.copy_(old)
+    return False
+
+
 def load(folder: Path) -> Saved:
     """A saved classifier, from its folder or the Hub (OWNER/NAME); its network follows when it is first used.
 

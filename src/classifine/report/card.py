@@ -112,7 +112,16 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
 
 
 def _headline(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, float]:
-    return {name: evaluation["metrics"][name] for name in HEADLINE[record["task"]]} if evaluation else {}
+    return {name: metric_value(evaluation["metrics"][name]) for name in HEADLINE[record["task"]]} if evaluation else {}
+
+
+def metric_value(metric: float | Mapping[str, float]) -> float:
+    """A metric as evaluation.json has it, with an interval or, of an older version, without."""
+    return metric["value"] if isinstance(metric, Mapping) else metric
+
+
+def _interval(metric: float | Mapping[str, float]) -> str:
+    return f"{metric['low']:.4f} to {metric['high']:.4f}" if isinstance(metric, Mapping) else ""
 
 
 def own_base(record: Mapping[str, Any]) -> bool:
@@ -171,8 +180,18 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     else:
         fair = f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
     yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
-    lines = [f"| {name} | {value:.4f} |" for name, value in _headline(record, evaluation).items()]
-    yield "\n".join(["| metric | value |", "| --- | --- |", *lines])
+    found = evaluation["metrics"]
+    lines = [
+        f"| {name} | {value:.4f} | {_interval(found[name])} |" for name, value in _headline(record, evaluation).items()
+    ]
+    yield "\n".join(["| metric | value | 95 % interval |", "| --- | --- | --- |", *lines])
+    if evaluation.get("uncalibrated"):
+        before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
+        how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
+        yield (
+            f"The scores are calibrated on validation rows ({how}, in the weights): their expected calibration error on "
+            f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
+        )
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
         named = zip(evaluation["baselines"], others, strict=True)

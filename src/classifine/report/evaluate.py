@@ -4,7 +4,7 @@ It takes logits and truth and knows nothing about networks, files or training.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from classifine.decide import HALF, Decision, Floats
 from classifine.labels import Labels, Task
 from classifine.metrics import ClassScore
 from classifine.model.folder import json_text
+from classifine.report.intervals import intervals
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Baseline:
 class Evaluation:
     """The metrics of one classifier on one set of rows; each metric is also an attribute, such as `.macro_f1`.
 
-    `confusion` counts (true class, predicted class) in label order, where one label is chosen.
+    `intervals` are the 95 % intervals (low, high) of the metrics, `uncalibrated` those of calibration as they would be
+    without the temperature that was fitted. `confusion` counts (true class, predicted class) in
+    label order, where one label is chosen.
     """
 
     task: Task
@@ -40,6 +43,8 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     baselines: tuple[Baseline, ...] = ()
     labels: tuple[str, ...] = field(default=())
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    uncalibrated: dict[str, float] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> float:
         found: Mapping[str, float] = self.__dict__.get("metrics", {})
@@ -63,12 +68,19 @@ class Evaluation:
             f"Use the simpler method, or give more rows or --epochs."
         )
 
+    def _with_interval(self, name: str) -> float | dict[str, float]:
+        if name not in self.intervals:
+            return self.metrics[name]
+        low, high = self.intervals[name]
+        return {"value": self.metrics[name], "low": low, "high": high}
+
     def as_json(self) -> dict[str, Any]:
         """The evaluation as plain values, as it stands in evaluation.json."""
         return {
             "task": self.task,
             "rows": self.rows,
-            "metrics": self.metrics,
+            "metrics": {name: self._with_interval(name) for name in self.metrics},
+            "uncalibrated": self.uncalibrated,
             "baselines": [{"name": b.name, **b.metrics} for b in self.baselines],
             "verdict": self.verdict,
             "labels": list(self.labels),
@@ -78,9 +90,17 @@ class Evaluation:
 
 
 def evaluate(
-    logits: Floats, truth: NDArray[Any], labels: Labels, decision: Decision, baselines: Sequence[Baseline] = ()
+    logits: Floats,
+    truth: NDArray[Any],
+    labels: Labels,
+    decision: Decision,
+    baselines: Sequence[Baseline] = (),
+    calibration: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """The Evaluation of `logits` (rows, labels) against `truth`, which `Labels.targets` makes."""
+    """The Evaluation of `logits` (rows, labels) against `truth`, which `Labels.targets` makes.
+
+    `calibration` is what the record says of it, for a look at the scores without.
+    """
     scores = decision.scores(logits)
     predicted = decision.choose(scores)
     table = metrics.confusion(truth, predicted, len(labels)).tolist() if labels.task == "single" else []
@@ -91,8 +111,18 @@ def evaluate(
         classes=tuple(metrics.per_class(truth, predicted, labels.names)) if labels.task != "score" else (),
         confusion=tuple(map(tuple, table)),
         baselines=tuple(baselines),
+        intervals=intervals(truth, scores, decision),
+        uncalibrated=_uncalibrated(logits, truth, decision, calibration) if calibration else {},
         labels=labels.names,
     )
+
+
+def _uncalibrated(
+    logits: Floats, truth: NDArray[Any], decision: Decision, calibration: Mapping[str, Any]
+) -> dict[str, float]:
+    own = np.asarray(calibration["temperature"])
+    raw = replace(decision, temperature=1.0)
+    return metrics.calibration_of(truth, raw.scores(logits * own if calibration["folded"] else logits), raw)
 
 
 def baselines(

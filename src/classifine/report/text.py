@@ -15,6 +15,10 @@ _CONFUSION_UP_TO = 12  # classes; a larger table does not fit on a terminal, eva
 def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     """The headline, the baselines, the table of classes and, for few classes, the confusion matrix."""
     yield f"{evaluation.rows} rows: {numbers({name: evaluation.metrics[name] for name in HEADLINE[evaluation.task]})}"
+    yield f"  95 % intervals: {_intervals(evaluation)}"
+    if evaluation.uncalibrated:
+        own = ((name, evaluation.metrics[name], before) for name, before in evaluation.uncalibrated.items())
+        yield f"  calibration: {', '.join(f'{name} {after:.4f} (before {before:.4f})' for name, after, before in own)}"
     if evaluation.task == "multi":
         fixed = {name: evaluation.metrics[name] for name in ("macro_f1_at_half", "micro_f1_at_half")}
         yield f"  at the fixed threshold 0.5: {numbers(fixed)}"
@@ -23,6 +27,11 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     yield evaluation.verdict
     if evaluation.task != "score":
         yield from _tables(evaluation)
+
+
+def _intervals(evaluation: Evaluation) -> str:
+    names = HEADLINE[evaluation.task][:2]
+    return ", ".join(f"{name} {low:.4f} to {high:.4f}" for name in names for low, high in [evaluation.intervals[name]])
 
 
 def numbers(found: Mapping[str, float]) -> str:

@@ -9,7 +9,7 @@ import platform
 import random
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -22,14 +22,17 @@ from classifine.data.read import Split, paired
 from classifine.decide import Decision
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
-from classifine.labels import Labels
+from classifine.labels import Labels, Task
+from classifine.metrics import calibration_of
 from classifine.model.base import Base
-from classifine.model.folder import Saved, load_base, quiet_transformers
+from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
 from classifine.say import Say
 from classifine.train.memory import peak_memory_mib
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
+
+_TRIED = 16  # rows that show whether the head was found
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,35 @@ def fit(
                 kept=None if better is None else lambda epoch: better(_so_far(before, network, tokenizer, labels), epoch),
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
-        decision = Decision(labels.task)
-        if labels.task == "multi":
-            found = logits(TorchEngine(network), input_columns(validation), pad_id(tokenizer))
-            decision = decision.fit(found, targets_of(validation))
-    record = {**before, "decision": decision.as_json(), **_after(training)}
+        decision, calibration = _decided(network, validation, pad_id(tokenizer), labels.task)
+    record = {**before, "decision": decision.as_json(), "calibration": calibration, **_after(training)}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+
+
+def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any] | None]:
+    """The decision fitted on validation rows, and what calibration did there; the network then gives calibrated logits.
+
+    Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
+    """
+    if task == "score":
+        return Decision(task), None
+    columns, truth = input_columns(validation), targets_of(validation)
+    found = logits(TorchEngine(network), columns, padding)
+    raw = Decision(task)
+    fitted = raw.calibrated(found, truth)
+    few = {name: values[:_TRIED] for name, values in columns.items()}
+
+    def as_expected() -> bool:
+        expected = found[:_TRIED] / np.asarray(fitted.temperature)
+        return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
+
+    folded = fold_temperature(network, fitted.temperature, as_expected)
+    told = {
+        "temperature": fitted.as_json()["temperature"], "folded": folded,
+        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
+    }  # fmt: skip
+    fitted = fitted.fit(found, truth)
+    return (replace(fitted, temperature=1.0) if folded else fitted), told
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:

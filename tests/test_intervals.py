@@ -1,0 +1,89 @@
+"""Bootstrap intervals: the same metrics as scikit-learn's, strata that keep their sizes, and honest coverage."""
+
+import numpy as np
+import pytest
+
+from classifine.decide import Decision
+from classifine.metrics import judge
+from classifine.report.intervals import intervals, resamples, summed_up
+
+DRAW = np.random.default_rng(3)
+
+
+def case(task, rows=200, labels=5, seed=0):
+    """(truth, scores, decision): answers that are right more often than not."""
+    draw = np.random.default_rng(seed)
+    if task == "score":
+        truth = draw.normal(2.5, 1, rows)
+        return truth, (truth + draw.normal(0, 0.5, rows))[:, None], Decision("score")
+    if task == "multi":
+        truth = (draw.random((rows, labels)) < 0.3).astype(np.int64)
+        truth[0], truth[1] = 0, 1
+        logits = draw.normal(0, 1.5, (rows, labels)) + 2 * truth - 1
+        decision = Decision("multi", thresholds=(0.3, 0.5, 0.4, 0.6, 0.5))
+        return truth, decision.scores(logits), decision
+    truth = draw.choice(labels - 1, rows, p=[0.5, 0.3, 0.15, 0.05])  # the last class never occurs
+    logits = draw.normal(0, 1, (rows, labels)) + 2 * np.eye(labels)[truth]
+    return truth, Decision().scores(logits), Decision()
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "score"])
+def test_sums_give_the_metrics_of_scikit_learn_for_any_weights(task):
+    truth, scores, decision = case(task)
+    summed = summed_up(truth, scores, decision)
+    draws = [np.arange(200), DRAW.integers(0, 200, 200), np.repeat(np.arange(40), 5)]
+    for rows in draws:
+        weights = np.bincount(rows, minlength=200)[None]
+        found = {name: value[0] for name, value in summed.of(weights).items()}
+        expected = judge(truth[rows], scores[rows], decision)
+        if task == "score" and rows is not draws[0]:
+            expected.pop("spearman")  # ranks are those of all rows
+            found.pop("spearman")
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_class_keeps_its_rows_and_every_row_its_chance():
+    strata = np.array([0] * 70 + [1] * 25 + [2] * 5)
+    weights = np.concatenate(list(resamples(strata, 1, 2000)))
+    assert weights.shape == (2000, 100)
+    for one in range(3):
+        assert set(weights[:, strata == one].sum(axis=1)) == {int((strata == one).sum())}
+    assert np.abs(weights.mean(axis=0) - 1).max() < 0.15
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "score"])
+def test_intervals_hold_the_metric_and_come_again_with_the_seed(task):
+    truth, scores, decision = case(task)
+    point = judge(truth, scores, decision)
+    found = intervals(truth, scores, decision, seed=5)
+    assert found.keys() == point.keys()
+    for name, (low, high) in found.items():
+        assert low <= point[name] <= high, name
+        assert low < high or name == "micro_f1_at_half"
+    assert intervals(truth, scores, decision, seed=5) == found
+    assert intervals(truth, scores, decision, seed=6) != found
+
+
+def test_more_rows_make_it_surer():
+    few, many = (intervals(*case("single", rows))["accuracy"] for rows in (100, 2500))
+    assert 3 < (few[1] - few[0]) / (many[1] - many[0]) < 8
+
+
+def test_they_cover_the_value_of_all_rows_as_often_as_they_say():
+    truth, scores, decision = case("single", 40_000, seed=9)
+    whole = judge(truth, scores, decision)
+    hits = dict.fromkeys(("accuracy", "macro_recall", "nll", "brier"), 0)
+    draw = np.random.default_rng(2)
+    for i in range(150):
+        rows = draw.choice(40_000, 300, replace=False)
+        found = intervals(truth[rows], scores[rows], decision, seed=i)
+        for name in hits:
+            hits[name] += found[name][0] <= whole[name] <= found[name][1]
+    for name, count in hits.items():
+        assert 0.88 <= count / 150 <= 0.99, name
+
+
+def test_answers_without_a_mistake():
+    truth = np.array([0, 1] * 10)
+    found = intervals(truth, np.eye(2)[truth], Decision())
+    assert found["accuracy"] == found["macro_f1"] == (1.0, 1.0)
