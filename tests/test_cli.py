@@ -415,3 +415,20 @@ def test_only_settings_that_a_command_heeds_are_its_flags(call, trained, tmp_pat
         ["check", "x.csv", "--validation-share", "0.2"],
     ):
         assert call(*args)[0] == 2
+
+
+def test_compare(call, trained, tmp_path):
+    write_csv(tmp_path / "new.csv", [(f"{text} anew", label) for text, label in made_up(60, seed=5)])
+    code, out, err = call("compare", trained, trained, "new.csv")
+    assert (code, err) == (0, "judged on new.csv (60 rows)\n")
+    assert out.startswith(f"No difference that 60 rows could show between {trained} and {trained}: accuracy ")
+    code, out, _ = call("compare", trained, trained, "new.csv", "--json")
+    assert (code, json.loads(out)["better"], json.loads(out)["rows"]) == (0, 0, 60)
+
+
+def test_compare_what_cannot_be_compared(call, trained, base, quick, tmp_path):
+    write_csv(tmp_path / "other.csv", [(text, "yes" if label == "praise" else "no") for text, label in made_up(60)])
+    assert call("train", "other.csv", *quick, "-o", "other")[0] == 0
+    code, _, err = call("compare", trained, "other", "other.csv")
+    assert code == 1
+    assert "do not answer the same question (single: delivery, payment, praise, single: no, yes); expected" in err

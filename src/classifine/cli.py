@@ -209,6 +209,26 @@ def evaluate(
 
 
 @app.command()
+@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="MODEL_A", help="Folder that `train` wrote, or OWNER/NAME.")],
+    second: Annotated[Path, typer.Argument(metavar="MODEL_B", help="The one to compare with it.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Say whether one of two classifiers is better on labelled texts, or whether the rows cannot tell."""
+    config = configure(data, settings or {}, [])
+    from classifine import use
+
+    found = use.compare_saved(first, second, config.data, say)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        sys.stdout.write("".join(line + "\n" for line in found.lines()))
+
+
+@app.command()
 @with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
 def predict(
     model: Annotated[

@@ -4,6 +4,7 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import json
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.export import Target, beside_the_weights, check_export
 from classifine.model.folder import REPORT, Saved, load
+from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.exported import ExportWish, export_classifier
 from classifine.say import Say
@@ -40,6 +42,34 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
         text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision,
         calibration=saved.record.get("calibration"),
     )  # fmt: skip
+
+
+def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparison:
+    """What labelled rows say of two saved classifiers: those of the data's test split, or all of it.
+
+    Raises DataError where the two do not answer the same question.
+    """
+    one, other = load(first), load(second)
+    if (one.labels.task, set(one.labels.names)) != (other.labels.task, set(other.labels.names)):
+        raise DataError(
+            f"{first} and {second} do not answer the same question ({_question(one)}, {_question(other)}); expected the "
+            "same labels of both. Compare others."
+        )
+    rows = _known_rows(one, first, config, say)
+    for path, saved in ((first, one), (second, other)):
+        if seen := _seen(saved, rows):
+            say(f"warning: {seen} of {len(rows)} rows have a text that {path} was trained on, so its numbers flatter")
+    order = [other.labels.names.index(name) for name in one.labels.names]
+    scores = [saved.decision.scores(text_logits(saved, rows.texts)) for saved in (one, other)]
+    decision = other.decision
+    if decision.thresholds:
+        decision = replace(decision, thresholds=tuple(decision.thresholds[i] for i in order))
+    truth, names = one.labels.targets(rows.labels), (str(first), str(second))
+    return compare(truth, scores[0], scores[1][:, order], (one.decision, decision), names)
+
+
+def _question(saved: Saved) -> str:
+    return f"{saved.labels.task}: {', '.join(saved.labels.names[:4])}{', ...' * (len(saved.labels.names) > 4)}"
 
 
 def _known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:
