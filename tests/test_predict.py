@@ -4,16 +4,21 @@ import csv
 import gzip
 import io
 import json
+import shutil
+from dataclasses import fields
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from classifine import use
 from classifine.config import Data
-from classifine.errors import DataError, OutputError
+from classifine.errors import ConfigError, DataError, OutputError
 from classifine.infer import predict as predicting
 from classifine.infer.engine import TorchEngine
 from classifine.infer.files import PredictOptions
-from classifine.infer.predict import Answer, scored_chunks
+from classifine.infer.predict import Answer, Wanted, scored_chunks
+from classifine.model.folder import load
 
 TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderful", "tracking says shipped"]
 
@@ -21,7 +26,9 @@ TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderf
 def label(model, source, output=None, stdin=b"", said=None, **options):
     say = (lambda line: None) if said is None else said.append
     data = Data(text=options.pop("text", ()))
-    return use.predict(model, str(source), output, PredictOptions(data=data, **options), io.BytesIO(stdin), say)
+    names = {field.name for field in fields(Wanted)} & options.keys()
+    wanted = Wanted(**{name: options.pop(name) for name in names})
+    return use.predict(model, str(source), output, PredictOptions(wanted, data=data, **options), io.BytesIO(stdin), say)
 
 
 def jsonl(text):
@@ -34,11 +41,8 @@ def write_jsonl(path, rows):
 
 
 def scores_of(saved, rows):
-    return [
-        scores
-        for chunk in scored_chunks(saved, TorchEngine(saved.network), rows, ("text",), None)
-        for _, scores in chunk
-    ]
+    chunks = scored_chunks(saved, TorchEngine(saved.network), rows, ("text",), None)
+    return [judged.scores for chunk in chunks for _, judged in chunk]
 
 
 def test_rows_are_pulled_a_few_chunks_ahead(saved, monkeypatch):
@@ -296,3 +300,43 @@ def test_half_a_letter_pair_is_read_and_written(trained, tmp_path):
     source.write_text('{"text": "great parcel \\ud83d"}\n')
     assert label(trained, source, tmp_path / "out.jsonl") == 1
     assert json.loads((tmp_path / "out.jsonl").read_text())["text"] == "great parcel \ud83d"
+
+
+def test_what_is_too_unsure_is_left_unanswered_and_said(trained, tmp_path):
+    source, said = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, "", "zzz"]]), []
+    doubt = load(trained).doubt
+    label(trained, source, tmp_path / "all.jsonl")
+    expected = jsonl((tmp_path / "all.jsonl").read_text("utf-8"))
+    accuracy = doubt.answered[0][2]
+    label(trained, source, tmp_path / "sure.jsonl", said=said, accuracy=accuracy)
+    threshold, share = doubt.threshold(accuracy)
+    for one, other in zip(jsonl((tmp_path / "sure.jsonl").read_text("utf-8")), expected, strict=True):
+        sure = one["score"] is not None and one["score"] >= threshold - 1e-6
+        assert one == {**other, "label": other["label"] if sure else None}
+    told = f"answers from a score of {threshold:.4f} on: {share:.1%} of validation rows, of which {accuracy:.1%} were right"
+    assert told in said
+
+
+def test_sets_and_texts_that_are_unlike(trained, tmp_path):
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, ""]])
+    label(trained, source, tmp_path / "out.jsonl", coverage=0.999, unlike=True)
+    *rows, blank = jsonl((tmp_path / "out.jsonl").read_text("utf-8"))
+    # Twelve validation rows cannot vouch for so much: every label is in.
+    assert all(row["set"] == ["delivery", "payment", "praise"] for row in rows)
+    assert {row["unlike"] for row in rows} <= {True, False}
+    assert (blank["set"], blank["unlike"]) == (None, None)
+    label(trained, source, tmp_path / "out.parquet", coverage=0.6, unlike=True)
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert (found.schema.field("set").type, found.schema.field("unlike").type) == (pa.list_(pa.string()), pa.bool_())
+    held = list(map(len, found.column("set").to_pylist()[:-1]))
+    assert max(held) < 3
+
+
+def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    (folder / "classifine.json").write_text(json.dumps({**record, "doubt": None}), encoding="utf-8")
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
+    with pytest.raises(ConfigError, match=r"keeps nothing about doubt.*Drop --accuracy.*or train it again"):
+        label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
+    assert not (tmp_path / "out.jsonl").exists()

@@ -20,6 +20,7 @@ from classifine.errors import DataError
 from classifine.infer import files, predict
 from classifine.infer.files import PredictOptions
 from classifine.infer.journal import Journal
+from classifine.infer.predict import Wanted
 
 ROWS = 9000
 
@@ -109,7 +110,7 @@ def test_types_of_columns_stay(trained, many, tmp_path):
 
 def test_another_job_does_not_go_on_with_the_answers_of_the_first(trained, many, tmp_path):
     said = []
-    for options in ({"top_k": 2}, {"all_scores": True}, {"precision": "bf16"}):
+    for options in ({"wanted": Wanted(top_k=2)}, {"wanted": Wanted(all_scores=True)}, {"precision": "bf16"}):
         journal = Journal(tmp_path / "out.jsonl", {"some": "other job"}, predict.CHUNK)
         journal.add([["praise", 1.0]] * predict.CHUNK)
         journal.close()

@@ -8,6 +8,7 @@ from conftest import fitted_on, made_up, write_csv
 from classifine import run, use
 from classifine.config import Data
 from classifine.infer.files import PredictOptions
+from classifine.infer.predict import Wanted
 
 FILES = {
     "README.md", "classifine.json", "config.json", "data_report.json", "evaluation.json", "history.jsonl",
@@ -67,7 +68,7 @@ def test_predict_gives_what_the_run_itself_gave(trained, tmp_path):
     (tmp_path / "test.jsonl").write_text(
         "".join(json.dumps({"text": row["text"]}) + "\n" for row in told), encoding="utf-8"
     )
-    options = PredictOptions(all_scores=True)
+    options = PredictOptions(Wanted(all_scores=True))
     assert use.predict(trained, str(tmp_path / "test.jsonl"), tmp_path / "out.jsonl", options, None, quiet) == len(told)
     for row, answer in zip(told, lines(tmp_path / "out.jsonl"), strict=True):
         assert (answer["text"], answer["label"]) == (row["text"], row["prediction"])

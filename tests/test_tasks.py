@@ -12,6 +12,7 @@ from classifine import TextClassifier, run, use
 from classifine.config import Data
 from classifine.errors import ClassifineError, DataError
 from classifine.infer.files import PredictOptions
+from classifine.infer.predict import Wanted
 
 
 def records(path, rows):
@@ -60,8 +61,9 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def predicted(folder, source, target, **options):
-    use.predict(folder, str(source), target, PredictOptions(**options), None, lambda line: None)
+def predicted(folder, source, target, data=None, **wanted):
+    options = PredictOptions(Wanted(**wanted), data=data or Data())
+    use.predict(folder, str(source), target, options, None, lambda line: None)
     return (
         lines(target)
         if target.suffix == ".jsonl"

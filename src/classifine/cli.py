@@ -247,6 +247,20 @@ def predict(
         Literal["lines", "jsonl", "csv", "tsv"] | None,
         typer.Option(help="Form of standard input. [default: lines, a text each]"),
     ] = None,
+    abstain: Annotated[
+        bool, typer.Option("--abstain", help="Leave a row without a label where the answer is too unsure (--accuracy).")
+    ] = False,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Abstain so that the answers given are so often right. [default: 0.95]"),
+    ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(min=0.5, max=0.999, help="Add `set`: labels that hold the truth with this probability."),
+    ] = None,
+    unlike: Annotated[
+        bool, typer.Option("--unlike", help="Add `unlike`: whether a text is unlike those of training.")
+    ] = False,
     engine: Runtime = "auto",
     precision: Precision = "auto",
     shard: Annotated[
@@ -277,10 +291,12 @@ def predict(
     """
     from classifine import use
     from classifine.infer.files import PredictOptions
+    from classifine.infer.predict import Wanted
 
     data = build(nested(settings or {})).data
-    wanted = PredictOptions(top_k, all_scores, engine, precision, format, _shard(shard), data)
-    use.predict(model, source, None if output == Path("-") else output, wanted, sys.stdin.buffer, say)
+    added = Wanted(top_k, all_scores, accuracy or (0.95 if abstain else None), coverage, unlike)
+    options = PredictOptions(added, engine, precision, format, _shard(shard), data)
+    use.predict(model, source, None if output == Path("-") else output, options, sys.stdin.buffer, say)
 
 
 def _shard(text: str) -> tuple[int, int]:

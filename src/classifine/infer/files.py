@@ -7,7 +7,7 @@ moment and goes on where it was.
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ from classifine.errors import DataError
 from classifine.infer.engine import Engine, open_engine
 from classifine.infer.journal import Journal, Values
 from classifine.infer.meter import Meter
-from classifine.infer.predict import CHUNK, Answer, scored_chunks
+from classifine.infer.predict import CHUNK, Answer, Wanted, scored_chunks
 from classifine.model.folder import Saved
 from classifine.say import Say
 
@@ -40,8 +40,7 @@ class PredictOptions:
     `shard` (i, n) takes the i-th of n runs of neighbouring rows, counted from 1.
     """
 
-    top_k: int = 1
-    all_scores: bool = False
+    wanted: Wanted = Wanted()
     engine: str = "auto"
     precision: str = "auto"
     form: str | None = None
@@ -75,7 +74,12 @@ def predict_file(
     text, pair = _texts(saved, source, given.sample, columns, options.data)
     engine = open_engine(saved, options.engine, options.precision)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")
-    answer = Answer(saved, columns, options.top_k, options.all_scores)
+    answer = Answer(saved, columns, options.wanted)
+    if options.wanted.accuracy:
+        say(
+            f"answers from a score of {answer.threshold:.4f} on: {answer.share:.1%} of validation rows, of which "
+            f"{options.wanted.accuracy:.1%} were right"
+        )
     with ExitStack() as opened:
         journal = None
         if output is not None and given.path is not None:
@@ -88,8 +92,9 @@ def predict_file(
         count = write_rows(stream.answered(given.rows, columns), output, target, {**given.types, **answer.types})
         if journal is not None:
             journal.remove()
-    blank = stream.blank
-    say(f"{count} rows{f', {blank} without text left unlabelled' * bool(blank)}{f', in {output}' if output else ''}")
+    blank, unsure = stream.blank, stream.unsure
+    told = f", {blank} without text left unlabelled" * bool(blank) + f", {unsure} too unsure" * bool(unsure)
+    say(f"{count} rows{told}{f', in {output}' if output else ''}")
     return count
 
 
@@ -105,12 +110,15 @@ class _Stream:
     source: str
     meter: Meter | None = None
     blank: int = 0
+    unsure: int = 0
 
     def answered(self, rows: Iterable[Row], columns: list[str]) -> Iterator[Row]:
         """Every row with its answer, in order: those that the journal holds, then those of the network."""
         known, remaining = set(columns), iter(rows)
         for row, values in chain(self._known(remaining), self._new(remaining)):
-            self.blank += values[0] is None
+            blank = all(value is None for value in values)
+            self.blank += blank
+            self.unsure += values[0] is None and not blank
             if not row.keys() <= known:
                 late = min(row.keys() - known)
                 raise DataError(
@@ -127,7 +135,7 @@ class _Stream:
 
     def _new(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Values]]:
         for chunk in scored_chunks(self.saved, self.engine, rows, *self.asked):
-            values = [self.answer.values(scores) for _, scores in chunk]
+            values = [self.answer.values(judged) for _, judged in chunk]
             if self.journal is not None:
                 self.journal.add(values)
             if self.meter:
@@ -174,7 +182,7 @@ def _job(saved: Saved, engine: Engine, path: Path, options: PredictOptions, aske
     return {
         "classifine": __version__, "record": saved.record, "engine": engine.name, "asked": asked, "chunk": CHUNK,
         "input": [str(path.absolute()), file.st_size, file.st_mtime_ns],
-        "options": [options.top_k, options.all_scores, options.form, options.shard, options.data.model_dump(mode="json")],
+        "options": [asdict(options.wanted), options.form, options.shard, options.data.model_dump(mode="json")],
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ It knows nothing about files: rows come in as dictionaries and go out as the sam
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,12 +15,36 @@ from numpy.typing import NDArray
 from classifine.data.encode import pad_id, tokenise
 from classifine.data.formats import Row
 from classifine.data.read import Text, texts_of
+from classifine.doubt import likeness
 from classifine.infer.ahead import BREATH, ahead
 from classifine.infer.engine import Engine, TorchEngine
 from classifine.infer.forward import logits, logits_by_batch
 from classifine.model.folder import Saved
 
 CHUNK = 1024  # rows that are sorted by length together: enough for little padding, little enough for memory
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The scores of a text (labels,), and how like the training texts it is."""
+
+    scores: NDArray[np.float64]
+    likeness: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to add to each row.
+
+    The `top_k` best labels, or all scores; `accuracy` leaves rows without a label that would be answered less well,
+    `coverage` adds the set of labels that holds the truth so often, `unlike` whether the text is unlike those of training.
+    """
+
+    top_k: int = 1
+    all_scores: bool = False
+    accuracy: float | None = None
+    coverage: float | None = None
+    unlike: bool = False
 
 
 def text_logits(saved: Saved, texts: Sequence[Text], engine: Engine | None = None) -> NDArray[np.float32]:
@@ -32,8 +57,8 @@ def text_logits(saved: Saved, texts: Sequence[Text], engine: Engine | None = Non
 
 def scored_chunks(
     saved: Saved, engine: Engine, rows: Iterable[Row], text: Sequence[str], pair: str | None
-) -> Iterator[list[tuple[Row, NDArray[np.float64] | None]]]:
-    """Chunks of rows with the scores of their text (labels,), in order; None where there is no text to judge.
+) -> Iterator[list[tuple[Row, Judged | None]]]:
+    """Chunks of rows with what was found about their text, in order; None where there is no text to judge.
 
     Reading, tokenising and the network run in threads of their own, a few chunks ahead of what is taken.
     """
@@ -46,12 +71,13 @@ def scored_chunks(
             given = [one for one in asked if one is not None]
             yield chunk, places, tokenise(given, saved.reader, saved.max_length) if given else {"input_ids": []}
 
-    def scored() -> Iterator[list[tuple[Row, NDArray[np.float64] | None]]]:
+    def scored() -> Iterator[list[tuple[Row, Judged | None]]]:
         for chunk, places, columns in ahead(tokenised()):
-            found: list[NDArray[np.float64] | None] = [None] * len(chunk)
+            found: list[Judged | None] = [None] * len(chunk)
             for rows, values in logits_by_batch(engine, columns, filler):
-                for i, scores in zip(rows, decision.scores(values), strict=True):
-                    found[places[i]] = scores
+                likely = likeness(values, decision).tolist()
+                for i, scores, like in zip(rows, decision.scores(values), likely, strict=True):
+                    found[places[i]] = Judged(scores, like)
                 yield BREATH
             yield list(zip(chunk, found, strict=True))
 
@@ -64,30 +90,37 @@ class Answer:
     `label` and `score`; of several labels those that hold as a list, `labels`; of a number `score` alone.
     """
 
-    def __init__(self, saved: Saved, taken: Iterable[str], top_k: int = 1, all_scores: bool = False) -> None:
-        self._names = saved.labels.names
+    def __init__(self, saved: Saved, taken: Iterable[str], wanted: Wanted = Wanted()) -> None:
+        self._names, self._wanted = saved.labels.names, wanted
         self._decision, task = saved.decision, saved.labels.task
-        self._top_k = min(top_k, len(self._names))
+        self._top_k = min(wanted.top_k, len(self._names))
+        self._doubt = saved.doubt if wanted.accuracy or wanted.coverage or wanted.unlike else None
+        self.threshold, self.share = 0.0, 1.0
+        if self._doubt and wanted.accuracy:
+            self.threshold, self.share = self._doubt.threshold(wanted.accuracy)
         ranks = [""] + [f"_{rank}" for rank in range(2, self._top_k + 1)]
         best = [f"{word}{rank}" for rank in ranks for word in ("label", "score")]
         if task == "multi":
-            best = ["labels"] + (best if top_k > 1 else [])
+            best = ["labels"] + (best if wanted.top_k > 1 else [])
         self.columns = _free(["score"] if task == "score" else best, set(taken))
         self._all = (
-            _free([f"score:{name}" for name in self._names], set(taken)) if all_scores and task != "score" else []
+            _free([f"score:{name}" for name in self._names], set(taken))
+            if wanted.all_scores and task != "score"
+            else []
         )
-        self.columns += self._all
+        more = [name for name, asked in (("set", wanted.coverage), ("unlike", wanted.unlike)) if asked]
+        self.columns += [*self._all, *_free(more, set(taken))]
         self.types = {name: _type_of(name.replace("predicted_", "")) for name in self.columns}
 
     def row(self, row: Row, values: Sequence[Any]) -> Row:
         """The row with the values of the added columns."""
         return {**row, **dict(zip(self.columns, values, strict=True))}
 
-    def values(self, scores: NDArray[np.float64] | None) -> list[Any]:
-        """What stands in the added columns for a row with these scores; None everywhere where it has none."""
-        if scores is None:
+    def values(self, judged: Judged | None) -> list[Any]:
+        """What stands in the added columns for a row of which this was found; None everywhere where it has no text."""
+        if judged is None:
             return [None] * len(self.columns)
-        task, values = self._decision.task, list[Any]()
+        task, scores, values = self._decision.task, judged.scores, list[Any]()
         if task == "score":
             return [round(float(self._decision.choose(scores)), 6)]
         if task == "multi":
@@ -96,13 +129,23 @@ class Answer:
         if task == "single" or self._top_k > 1:
             for i in self._decision.ranked(scores, self._top_k):
                 values += [self._names[i], round(float(scores[i]), 6)]
-        return values + [round(float(score), 6) for score in scores] if self._all else values
+            if scores.max() < self.threshold:
+                values[0] = None
+        values += [round(float(score), 6) for score in scores] if self._all else []
+        if self._doubt and self._wanted.coverage:
+            held = self._doubt.sets(scores, self._wanted.coverage)
+            values.append([name for name, inside in zip(self._names, held, strict=True) if inside])
+        if self._doubt and self._wanted.unlike:
+            values.append(judged.likeness < self._doubt.likeness)
+        return values
 
 
 def _type_of(name: str) -> pa.DataType:
     if name.startswith("score"):
         return pa.float64()
-    return pa.list_(pa.string()) if name == "labels" else pa.string()
+    if name == "unlike":
+        return pa.bool_()
+    return pa.list_(pa.string()) if name in ("labels", "set") else pa.string()
 
 
 def _free(names: list[str], taken: set[str]) -> list[str]:

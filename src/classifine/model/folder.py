@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from classifine.decide import Decision
-from classifine.errors import ModelError, OutputError
+from classifine.doubt import Doubt
+from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
 from classifine.model.hub import located
@@ -72,6 +73,16 @@ class Saved:
     def decision(self) -> Decision:
         """How its logits become answers, as it was fitted."""
         return Decision.from_json(self.labels.task, self.record["decision"])
+
+    @property
+    def doubt(self) -> Doubt:
+        """When it should not answer; ConfigError where its record does not tell."""
+        if not self.record.get("doubt"):
+            raise ConfigError(
+                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, or an older version "
+                "trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
+            )
+        return Doubt.from_json(self.record["doubt"])
 
     @property
     def max_length(self) -> int:

@@ -20,6 +20,7 @@ from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id
 from classifine.data.read import Split, paired
 from classifine.decide import Decision
+from classifine.doubt import Doubt
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Labels, Task
@@ -72,18 +73,18 @@ def fit(
                 kept=None if better is None else lambda epoch: better(_so_far(before, network, tokenizer, labels), epoch),
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
-        decision, calibration = _decided(network, validation, pad_id(tokenizer), labels.task)
-    record = {**before, "decision": decision.as_json(), "calibration": calibration, **_after(training)}
+        decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
+    record = {**before, "decision": decision.as_json(), **told, **_after(training)}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
-def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any] | None]:
-    """The decision fitted on validation rows, and what calibration did there; the network then gives calibrated logits.
+def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any]]:
+    """The decision fitted on validation rows, and for the record what calibration did there and when to doubt.
 
     Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
     """
     if task == "score":
-        return Decision(task), None
+        return Decision(task), {"calibration": None, "doubt": None}
     columns, truth = input_columns(validation), targets_of(validation)
     found = logits(TorchEngine(network), columns, padding)
     raw = Decision(task)
@@ -95,12 +96,14 @@ def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[D
         return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
 
     folded = fold_temperature(network, fitted.temperature, as_expected)
-    told = {
+    calibration = {
         "temperature": fitted.as_json()["temperature"], "folded": folded,
         "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
     }  # fmt: skip
     fitted = fitted.fit(found, truth)
-    return (replace(fitted, temperature=1.0) if folded else fitted), told
+    if folded:
+        found, fitted = found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)
+    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
