@@ -112,7 +112,7 @@ def answerer(side: str, folder: Path, saved: Saved) -> Callable[[list[str]], np.
         from sentence_transformers import CrossEncoder
 
         encoder = CrossEncoder(str(folder), max_length=saved.max_length)
-        # A CrossEncoder reads pairs; its network reads a single text all the same.
+        # A CrossEncoder reads pairs only: the second text is empty, which costs it one token.
         return lambda texts: saved.decision.scores(cross(encoder, texts))
     import onnxruntime
 
@@ -123,7 +123,7 @@ def answerer(side: str, folder: Path, saved: Saved) -> Callable[[list[str]], np.
 def cross(encoder: Any, texts: list[str]) -> np.ndarray:
     import torch
 
-    return encoder.predict(texts, batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False).reshape(
+    return encoder.predict([(text, "") for text in texts], batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False).reshape(
         len(texts), -1
     )
 

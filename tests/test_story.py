@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import fitted_on, made_up, write_csv
+from conftest import fitted_on, made_up, settings, write_csv
 
 from classifine import run, use
 from classifine.config import Data
@@ -149,3 +149,22 @@ def test_scores_are_calibrated_and_what_it_did_is_told(trained):
     assert evaluation["uncalibrated"].keys() == {"ece", "brier", "nll"}
     assert evaluation["uncalibrated"]["nll"] != evaluation["metrics"]["nll"]["value"]
     assert "The scores are calibrated on validation rows" in (trained / "README.md").read_text("utf-8")
+
+
+def test_several_seeds_over_one_split_and_the_best_on_validation_stays(tickets, base, tmp_path):
+    said = []
+    config = settings(tickets, base, seeds=3, epochs=2, patience=2)
+    found = run.train(config, tmp_path / "model", False, said.append)
+    record = json.loads((tmp_path / "model" / "classifine.json").read_text("utf-8"))
+    runs = record["seeds"]
+    assert [one["seed"] for one in runs] == [42, 43, 44]
+    best = max(runs, key=lambda one: (one["validation"]["macro_f1"], -one["validation"]["loss"]))
+    assert (record["seed"], record["config"]["train"]["seed"]) == (best["seed"], 42)
+    assert best["test"]["accuracy"] == found.evaluation.accuracy
+    values = [one["test"]["accuracy"] for one in runs]
+    told = f"over 3 seeds: accuracy {sum(values) / 3:.4f} ({min(values):.4f} to {max(values):.4f}), macro_f1 "
+    assert any(told in line for line in said)
+    assert f"O{told[1:]}" in (tmp_path / "model" / "README.md").read_text("utf-8")
+    alone = run.train(settings(tickets, base, epochs=2, patience=2), tmp_path / "alone", False, quiet)
+    assert alone.evaluation.accuracy == runs[0]["test"]["accuracy"]
+    assert "seeds" not in json.loads((tmp_path / "alone" / "classifine.json").read_text("utf-8"))

@@ -167,6 +167,10 @@ class Train(Section):
         description="Trackers to tell of the run, with commas: tensorboard, wandb, mlflow, trackio.",
         json_schema_extra=OFF,
     )
+    seeds: int = Field(
+        1, ge=1, le=100,
+        description="Train so many times, with seeds from `seed` on over one split; the best on validation stays, and mean and spread are reported.",
+    )  # fmt: skip
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 
     @field_validator("track", mode="before")

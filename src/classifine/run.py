@@ -6,6 +6,7 @@ Each function is one command. What people should read goes to `say`; nothing her
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,18 @@ from classifine.data.check import DataReport, check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language
-from classifine.data.read import Splits, read_splits
+from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, limited, split
 from classifine.errors import ModelError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
+from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
-from classifine.report.text import evaluation_lines, report_lines
+from classifine.report.text import evaluation_lines, report_lines, seed_lines
 from classifine.say import Say
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     data = _prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
     with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
-        fitted = fit(three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better)
+        fitted = fit(
+            three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better,
+            judged=lambda classifier: _metrics_on(classifier, three.test),
+        )  # fmt: skip
         classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
         evaluation = _judge(place, classifier, three, say)
         tracking.finish(evaluation.metrics)
@@ -187,9 +192,14 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Eval
     evaluation = evaluate(found, truth, labels, decision, simpler, classifier.record.get("calibration"))
     scores = decision.scores(found)
     _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
-    for line in evaluation_lines(evaluation):
+    for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
         say(f"test    {line}")
     return evaluation
+
+
+def _metrics_on(classifier: Saved, rows: Split) -> dict[str, float]:
+    decision, truth = classifier.decision, classifier.labels.targets(rows.labels)
+    return judge(truth, decision.scores(text_logits(classifier, rows.texts)), decision)
 
 
 def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
 from classifine.model.folder import read_record
-from classifine.report.text import numbers
+from classifine.report.text import numbers, seed_lines
 
 CARD = "README.md"
 # What the Hub calls our metrics, where it has a name for them.
@@ -185,6 +185,7 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         f"| {name} | {value:.4f} | {_interval(found[name])} |" for name, value in _headline(record, evaluation).items()
     ]
     yield "\n".join(["| metric | value | 95 % interval |", "| --- | --- | --- |", *lines])
+    yield from (f"O{line[1:]}." for line in seed_lines(record, record["task"]))
     if evaluation.get("uncalibrated"):
         before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"

@@ -3,9 +3,12 @@
 It only puts into words what it is given.
 """
 
+import statistics
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from classifine.data.check import DataReport
+from classifine.labels import Task
 from classifine.metrics import HEADLINE
 from classifine.report.evaluate import Evaluation
 
@@ -27,6 +30,18 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     yield evaluation.verdict
     if evaluation.task != "score":
         yield from _tables(evaluation)
+
+
+def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
+    """The headline metrics over seeds, where there were several: mean and spread."""
+    runs = record.get("seeds") or []
+    if runs:
+        found = {name: [run["test"][name] for run in runs] for name in HEADLINE[task][:2]}
+        told = (
+            f"{name} {statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+            for name, values in found.items()
+        )
+        yield f"over {len(runs)} seeds: {', '.join(told)}; this one is the best of them on validation"
 
 
 def _intervals(evaluation: Evaluation) -> str:

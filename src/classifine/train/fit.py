@@ -29,6 +29,7 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
 from classifine.say import Say
 from classifine.train.memory import peak_memory_mib
+from classifine.train.progress import LOWER_IS_BETTER
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
@@ -54,12 +55,56 @@ def fit(
     say: Say,
     tracking: Tracking | None = None,
     better: Callable[[Saved, int], None] | None = None,
+    judged: Callable[[Saved], dict[str, float]] | None = None,
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
     `tracking` is told of the run. `better` is called with the classifier and the number of the epoch after each epoch
-    that is better than those before.
+    that is better than those before. Of several seeds the best on validation is returned; its record tells of all,
+    with what `judged` said of each.
     """
+    best, told = None, []
+    seeds = range(config.train.seed, config.train.seed + config.train.seeds)
+    for seed in seeds:
+        if len(seeds) > 1:
+            say(f"seed {seed}")
+        own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+        found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better)
+        told.append({"seed": seed, "validation": _on_validation(found)})
+        if judged is not None and len(seeds) > 1:
+            told[-1]["test"] = judged(found.classifier)
+        if best is None or _rank(found) > _rank(best):
+            best = found
+    assert best is not None
+    if len(seeds) == 1:
+        return best
+    say(f"seed {best.classifier.record['seed']} is the best on validation, and stays")
+    record = {**best.classifier.record, "config": config.model_dump(mode="json"), "seeds": told}
+    return replace(best, classifier=replace(best.classifier, record=record))
+
+
+def _on_validation(found: Fitted) -> dict[str, float]:
+    """The metrics on validation of the epoch that was kept."""
+    return dict(found.training.history[found.training.best_epoch - 1]["validation"])
+
+
+def _rank(found: Fitted) -> tuple[float, float]:
+    """What is greater for a better seed: the metric that chooses epochs, then how sure it is."""
+    metric, reached = found.classifier.record["recipe"]["metric"], _on_validation(found)
+    return reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
+
+
+def _fit_once(
+    train_split: Split,
+    validation_split: Split,
+    columns: Columns,
+    labels: Labels,
+    base: Base,
+    config: Config,
+    say: Say,
+    tracking: Tracking | None,
+    better: Callable[[Saved, int], None] | None,
+) -> Fitted:
     with seeded(config.train.seed):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
         before = _before(config, columns, base, recipe)
