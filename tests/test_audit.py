@@ -63,9 +63,9 @@ def decide(path, actions):
 
 @pytest.fixture(scope="module")
 def flipped(tmp_path_factory):
-    """(file, numbers of the rows that got a wrong label): 150 tickets, 9 of them wrong."""
-    rows = made_up(150, seed=3)
-    wrong = sorted(random.Random(0).sample(range(150), 9))
+    """(file, numbers of the rows that got a wrong label): 240 tickets, 12 of them wrong."""
+    rows = made_up(240, seed=3)
+    wrong = sorted(random.Random(0).sample(range(240), 12))
     names = list(TOPICS)
     for i in wrong:
         rows[i] = (rows[i][0], names[(names.index(rows[i][1]) + 1) % 3])
@@ -142,12 +142,12 @@ def test_columns_follow_the_class_ids_also_where_a_fold_lacks_some():
 def test_names_are_right_where_their_order_is_not_the_alphabet():
     vectors, truth = clouds(90, 3)
     names = np.array(["10", "9", "2"])[truth]  # Labels has 2, 9, 10; sorted as text they are 10, 2, 9
-    wrong = range(0, 90, 9)  # of class 0, "10"
+    wrong = range(0, 90, 18)  # of class 0, "10"
     names[wrong] = "2"
-    texts = [f"{name} number {'abc'[i % 3] * 3} {i}" for i, name in enumerate(names)]
+    texts = [text for text, _ in made_up(90)]  # of three topics in turn, as the classes are
     rows = Rows.of(Splits(from_lists(texts, [str(name) for name in names])))
     assert rows.labels.names == ("2", "9", "10")
-    first = look(rows, vectors, False, 1).findings[:8]
+    first = look(rows, vectors, False, 1).findings[:4]
     assert {one.row for one in first} <= {i + 1 for i in wrong}
     assert {(one.kind, one.label, one.suggested) for one in first} == {("label-error", "2", "10")}
 
@@ -164,6 +164,13 @@ def test_a_copy_does_not_vouch_for_a_wrong_label():
     fold = suspects.folds([0] * 20, np.repeat(np.arange(10), 2), 1)
     assert (fold[::2] == fold[1::2]).all()
     assert sorted(np.bincount(fold)) == [4] * 5
+
+
+def test_rows_by_a_template_are_spread_over_the_folds():
+    fold = suspects.folds([i % 2 for i in range(40)], np.zeros(40, dtype=np.int64), 1)
+    assert sorted(np.bincount(fold)) == [8] * 5
+    few = suspects.folds([0] * 30 + [1] * 5, np.r_[np.arange(30), [30, 30, 31, 31, 31]], 1)
+    assert len(set(few[30:])) > 1
 
 
 def test_a_wrong_one_of_several_labels():
@@ -234,13 +241,13 @@ def test_planted_flips_are_listed_first_and_mended(flipped, base, tmp_path):
     assert tuple(lines[0]) == COLUMNS
     assert tuple(lines[0])[:6] == ("row", "kind", "label", "suggested", "score", "text")
     assert len(lines) == sum(found.counts.values())
-    first = {int(line["row"]) for line in lines[:9]}
-    assert len(first & wrong) >= 7
+    first = {int(line["row"]) for line in lines[:12]}
+    assert len(first & wrong) >= 8
     decide(out, lambda line: "Relabel" if line["kind"] == "label-error" and int(line["row"]) in wrong else "")
     auditing.apply(config(source, base), out, mended, False, quiet)
-    truth, rows = dict(made_up(150, seed=3)), [(line["text"], line["label"]) for line in lines_of(mended)]
+    truth, rows = dict(made_up(240, seed=3)), [(line["text"], line["label"]) for line in lines_of(mended)]
     listed = {int(line["row"]) for line in lines if line["kind"] == "label-error"}
-    assert len(rows) == 150
+    assert len(rows) == 240
     assert sum(truth[text] != label for text, label in rows) == len(wrong - listed)
     assert source.read_bytes() == before
 

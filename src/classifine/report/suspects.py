@@ -61,7 +61,13 @@ def folds(strata: Sequence[Any], families: NDArray[Any], seed: int) -> NDArray[n
         members[family].append(i)
     of_stratum: dict[Any, list[list[int]]] = defaultdict(list)
     for rows in members.values():
-        of_stratum[strata[rows[0]]].append(rows)
+        # Rows by a template are one large family: together they would leave nothing to learn from.
+        parted = len(rows) > max(2, len(families) // (4 * FOLDS))
+        for group in [[row] for row in rows] if parted else [rows]:
+            of_stratum[strata[group[0]]].append(group)
+    for key, found in of_stratum.items():
+        if len(found) < FOLDS:
+            of_stratum[key] = [[row] for rows in found for row in rows]
     draw, result = random.Random(seed), np.zeros(len(families), dtype=np.int64)
     for number, key in enumerate(sorted(of_stratum, key=str)):
         draw.shuffle(of_stratum[key])
