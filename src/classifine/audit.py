@@ -48,10 +48,11 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     say(f"reading {len(texts)} texts as vectors, {precision} on the {hardware.device}")
     vectors = embed(texts, base, base.max_length(config.model.max_length), precision)
     result = report.audit(rows, vectors, curve, config.train.seed)
-    # The columns stand in the file also where nothing was found.
-    write_rows((finding.as_row() for finding in result.findings), output, output_form(output))
-    if not result.findings:
-        output.write_text(",".join(report.COLUMNS) + "\n", encoding="utf-8")
+    form = output_form(output)
+    write_rows((finding.as_row() for finding in result.findings), output, form)
+    if not result.findings and form in ("csv", "tsv"):
+        # Whoever reads the list finds its columns also where it is empty.
+        output.write_text(("," if form == "csv" else "\t").join(report.COLUMNS) + "\n", encoding="utf-8")
     say(f"written {output}: {len(result.findings)} lines to work through, worst first")
     return result
 

@@ -51,7 +51,7 @@ class Curve:
         for point in self.points:
             yield f"{point.rows:8} training rows: {self.metric} {point.value:.4f}"
         yield (
-            f"twice as many labels: about {100 * self.gain:+.1f} points of {self.metric} (standard error {100 * self.spread:.1f}), "
+            f"twice as many labels: about {100 * self.gain:+.1f} points of {self.metric} (standard error {100 * self.spread:.2f}), "
             "by a simple classifier on sentence vectors"
         )
         order = sorted(zip(self.class_gains, self.labels, self.points[-1].classes, strict=False), reverse=True)
