@@ -123,9 +123,9 @@ def answerer(side: str, folder: Path, saved: Saved) -> Callable[[list[str]], np.
 def cross(encoder: Any, texts: list[str]) -> np.ndarray:
     import torch
 
-    return encoder.predict([(text, "") for text in texts], batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False).reshape(
-        len(texts), -1
-    )
+    return encoder.predict(
+        [(text, "") for text in texts], batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False
+    ).reshape(len(texts), -1)
 
 
 def onnx(session: Any, saved: Saved, texts: list[str]) -> np.ndarray:

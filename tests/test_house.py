@@ -21,6 +21,7 @@ ROOMS = {
     "classifier": 8,
     "run": 9,
     "use": 9,
+    "audit": 9,
     "glue": 10,
     "init": 10,
     "cli": 11,

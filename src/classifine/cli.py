@@ -184,6 +184,61 @@ def check(
 
 
 @app.command()
+@with_settings("validation", "test", *READING, "language", "base", "max_length", "precision", "seed")
+def audit(
+    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File of the list, or with --apply the new data. [default: audit.csv]"
+        ),
+    ] = None,
+    reviewed: Annotated[
+        Path | None, typer.Option("--apply", metavar="REVIEWED", help="Write DATA anew as this reviewed list says.")
+    ] = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Estimate what twice as many labels would bring, for each class, too.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there under the name of -o.")] = False,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """List what is probably wrong with labelled texts, worst first, and mend it; trains nothing.
+
+    A line of the list has: `row` (from 1, below the header), `kind`, `label`, `suggested`, `score` (from 0, surely a
+    fault, to 1), `text`, `split` and `action`. The kinds come one after the other, each worst first:
+
+    label-error: the label is probably wrong; `suggested` is a better one.
+
+    near-duplicate: the text is nearly that of another row, which `suggested` names; with typing errors, in another case,
+    with words added. Of two rows of one split the later is listed, of two splits both are. Texts that are the same to the
+    letter are listed by `check`.
+
+    outlier: the text is unlike all others.
+
+    To mend the data, fill in `action`: drop leaves the row out; relabel gives it the label in `suggested`, which may be
+    changed to any other label of the data (several with | between them); keep or nothing leaves it. Where several lines
+    name a row, drop goes before relabel and relabel before keep. Then `classifine audit DATA --apply REVIEWED -o NEW`
+    (with the same other flags) writes the data anew for `train`: a file, or where DATA has several splits a folder with a file for each. Nothing that
+    was read is changed, and if any line cannot be followed nothing is written.
+    """
+    from classifine import audit as auditing
+
+    config = configure(data, settings or {}, [])
+    if reviewed is not None:
+        if output is None or curve or as_json:
+            raise typer.BadParameter("--apply goes with -o NEW, and with neither --curve nor --json.")
+        sys.stdout.write(f"{auditing.apply(config, reviewed, output, overwrite, say)}\n")
+        return
+    listed = output or Path("audit.csv")
+    result = auditing.audit(config, listed, overwrite, curve, say)
+    if as_json:
+        _print_json({"file": str(listed), **result.as_json()})
+    else:
+        sys.stdout.write("".join(line + "\n" for line in result.lines()))
+
+
+@app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def evaluate(
     model: Annotated[

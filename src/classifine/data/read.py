@@ -112,7 +112,7 @@ class Splits:
 
 def read_splits(config: Data) -> Splits:
     """Read all that `config` names. Raises DataError where something is missing or cannot be read."""
-    tables = _tables(config)
+    tables = tables_of(config)
     if "train" not in tables:
         given = ", ".join(part.name for parts in tables.values() for part in parts)
         raise DataError(
@@ -126,7 +126,7 @@ def read_to_judge(config: Data, trained: Columns) -> Splits:
 
     The columns are those of `trained` where the rows have them and `config` names no others, else found anew.
     """
-    tables = _tables(config)
+    tables = tables_of(config)
     name = next(name for name in ("test", "validation", "train") if name in tables)
     names = set(chain.from_iterable(sample_of(tables[name][0])))
     text = config.text or (trained.text if set(trained.text) <= names else ())
@@ -144,7 +144,11 @@ def read_to_judge(config: Data, trained: Columns) -> Splits:
     return replace(found, notes=(f"judged on {found.train.source} ({len(found.train)} rows)", *said))
 
 
-def _tables(config: Data) -> dict[str, list[Table]]:
+def tables_of(config: Data) -> dict[str, list[Table]]:
+    """The tables of each split that `config` names, ready to be read; a split may be in several files.
+
+    Raises DataError where one is missing or cannot be read.
+    """
     if config.source is None:
         raise DataError("No data is named. Give a file, a folder of split files or a Hub id such as fancyzhx/ag_news.")
     path = Path(config.source)

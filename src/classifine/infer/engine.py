@@ -92,6 +92,42 @@ class TorchEngine:
 
 
 @dataclass(frozen=True)
+class EncoderEngine:
+    """A pre-trained encoder without a head: the mean of its last states over the tokens of a text, as the default base
+    was trained to sum up a sentence (Reimers and Gurevych 2019, "Sentence-BERT").
+    """
+
+    network: Any
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """The engine and its number format."""
+        return f"encoder {self.precision}"
+
+    @property
+    def width(self) -> int:
+        """The size of a state."""
+        return int(self.network.config.hidden_size)
+
+    @property
+    def tokens(self) -> int:
+        """The size of batch that suits the device."""
+        return BATCH_TOKENS if self.network.device.type == "cpu" else GPU_BATCH_TOKENS
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """The mean states (rows, width) of a batch."""
+        import torch
+
+        device = self.network.device
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
+            states, mask = self.network(**inputs).last_hidden_state.float(), inputs["attention_mask"].unsqueeze(-1)
+            found: NDArray[np.float32] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+            return found
+
+
+@dataclass(frozen=True)
 class ExportedEngine:
     """An exported network; `run` is the runtime's own call, `inputs` the columns that it takes."""
 

@@ -169,6 +169,19 @@ def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_ex
     return False
 
 
+def load_encoder(base: Base) -> tuple[Any, Any]:
+    """(network, tokenizer) of a base without a head, in float32, on the fastest device.
+
+    Raises ModelError where the folder holds none.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    with quiet_transformers(), loading(base.name):
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
+        network = AutoModel.from_pretrained(base.folder, dtype="float32", **LOCAL)
+    return network.eval().to(fastest_device()), tokenizer
+
+
 def load(folder: Path) -> Saved:
     """A saved classifier, from its folder or the Hub (OWNER/NAME); its network follows when it is first used.
 

@@ -1,0 +1,138 @@
+"""A list of faults that somebody went through, and the data with what was decided.
+
+The list is a file with the columns `row` (from 1), `split`, `kind`, `suggested`, `text` and `action`. It knows nothing
+about how the faults were found.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from classifine.config import Data
+from classifine.data.check import normalised
+from classifine.data.columns import Columns, number_of
+from classifine.data.formats import Row, Table, open_table
+from classifine.data.read import Splits, Text, joined
+from classifine.errors import DataError
+from classifine.labels import Labels, as_name
+
+ACTIONS = ("keep", "drop", "relabel")
+BAR = "|"  # between several labels in a cell
+_NEEDED = ("row", "suggested", "text", "action")
+_COMPARED = 200  # letters of a text by which a row is known again; spreadsheets cut long ones off
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Review:
+    """What was decided: rows to leave out, and the labels of those that get others; the rest stays as it is."""
+
+    dropped: frozenset[Place] = frozenset()
+    relabelled: dict[Place, Any] = field(default_factory=dict)
+
+
+def read_review(path: Path, found: Splits, labels: Labels) -> Review:
+    """The decisions of a reviewed list about the rows of `found`; DataError lists every line that cannot be followed.
+
+    `drop` leaves the row out, `relabel` gives it the label in `suggested`, `keep` and an empty cell leave it as it is.
+    Where several lines name a row, drop goes before relabel and relabel before keep.
+    """
+    lines = list(open_table(path, Data()).rows())
+    missing = [name for name in _NEEDED if lines and name not in lines[0]]
+    if missing or not lines:
+        has = f"no column '{missing[0]}'" if missing else "no rows"
+        raise DataError(f"{path} has {has}; expected a list that `classifine audit` wrote. Give that one.")
+    texts = {(part.name, number): text for part in found.all for number, text in zip(part.ids, part.texts, strict=True)}
+    dropped: set[Place] = set()
+    relabelled: dict[Place, Any] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            place, action = _place(line, found), _action(line)
+            _known_again(line, texts.get(place))
+            if action == "drop":
+                dropped.add(place)
+            elif action == "relabel":
+                label = _label(line, labels)
+                if relabelled.setdefault(place, label) != label:
+                    raise ValueError("names a row that another line gives another label. Choose one of them")
+        except ValueError as error:
+            problems.append(f"Row {number} of {path} {error}.")
+    if problems:
+        more = [f"So it is with {len(problems) - 10} more rows."] if len(problems) > 10 else []
+        raise DataError.of([*problems[:10], *more])
+    return Review(frozenset(dropped), {place: label for place, label in relabelled.items() if place not in dropped})
+
+
+def reviewed_rows(name: str, parts: Sequence[Table], columns: Columns, review: Review) -> Iterator[Row]:
+    """The rows of the split `name` as its files have them, without those that are dropped, with the new labels."""
+    for number, row in enumerate(chain.from_iterable(part.rows() for part in parts), 1):
+        place = (name, number)
+        if place not in review.dropped:
+            yield {**row, **_cells(row, columns, review.relabelled[place])} if place in review.relabelled else row
+
+
+def _place(line: Row, found: Splits) -> Place:
+    number = number_of(as_name(line["row"]) or "")
+    if number is None or not number.is_integer():
+        raise ValueError(f"has {line['row']!r} in 'row'; expected the number of a row")
+    split = as_name(line.get("split")) or "train"
+    if split not in {part.name for part in found.all}:
+        there = ", ".join(part.name for part in found.all)
+        raise ValueError(f"is about the split '{split}', which the data does not have. It has {there}")
+    return split, int(number)
+
+
+def _action(line: Row) -> str:
+    action = (as_name(line["action"]) or "keep").lower()
+    if action not in ACTIONS:
+        raise ValueError(f"has '{action}' in 'action'; expected {', '.join(ACTIONS)} or nothing")
+    return action
+
+
+def _known_again(line: Row, text: Text | None) -> None:
+    """ValueError where a line holds another text than the row that it names."""
+    written = as_name(line["text"]) or ""
+    known = normalised(joined(text)) if text is not None else ""
+    if not known or known[:_COMPARED] != normalised(written)[:_COMPARED]:
+        raise ValueError("holds another text than that row of the data. Audit the data anew, or name what was audited")
+
+
+def _label(line: Row, labels: Labels) -> Any:
+    """The label value in `suggested`: a name, a tuple of them or a number."""
+    written = as_name(line["suggested"]) or ""
+    if labels.task == "score":
+        number = number_of(written)
+        if number is None:
+            raise ValueError(f"asks for the score '{written}'; expected a number in 'suggested'")
+        return number
+    names = tuple(part.strip() for part in written.split(BAR) if part.strip()) if labels.task == "multi" else (written,)
+    unknown = [name for name in names if name not in labels.names]
+    if unknown or (labels.task == "single" and not written):
+        raise ValueError(
+            f"asks for the label '{(unknown or [''])[0]}'; expected one of {', '.join(labels.names[:20])} in 'suggested'"
+        )
+    return names if labels.task == "multi" else written
+
+
+def _cells(row: Row, columns: Columns, label: Any) -> Row:
+    """The cells of a row that hold its label, with another one in the form that the row had."""
+    if columns.indicators:
+        given = set(label if isinstance(label, tuple) else (label,))
+        return {name: _as_before(row.get(name), name in given) for name in columns.indicators}
+    assert columns.label is not None
+    old = row.get(columns.label)
+    if isinstance(label, tuple):
+        return {columns.label: list(label) if isinstance(old, list) else (columns.separator or BAR).join(label)}
+    if isinstance(old, bool):
+        return {columns.label: label == "True"}
+    return {columns.label: int(label) if isinstance(old, int) and columns.task == "single" else label}
+
+
+def _as_before(old: Any, holds: bool) -> Any:
+    """Whether a label holds, in the way in which the cell told it before."""
+    if isinstance(old, str):
+        return ("True" if holds else "False") if old in ("True", "False") else str(int(holds))
+    return holds if isinstance(old, bool) else int(holds)
