@@ -165,8 +165,8 @@ def calibration_error(sure: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def bins_of(sure: Floats) -> NDArray[np.int64]:
-    """The bin of each score (n,), from 0; a score on an edge is in the lower one."""
-    return np.clip(np.ceil(np.asarray(sure) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    """The bin of each score (n,), from 0; a score on an edge is in the lower one, one that is no number in the first."""
+    return np.clip(np.ceil(np.nan_to_num(sure) * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
 def per_class(truth: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]) -> list[ClassScore]:
