@@ -9,7 +9,7 @@ from classifine.config import reference
 
 HERE = Path(__file__).parent
 PACKAGES = Path(classifine.__file__).parents[1]
-COMMANDS = ("train", "check", "evaluate", "predict", "publish", "login", "init", "glue", "fill-mask")
+COMMANDS = ("train", "check", "evaluate", "predict", "explain", "publish", "login", "init", "glue", "fill-mask")
 
 
 def help_page() -> str:
