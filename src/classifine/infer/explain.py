@@ -2,8 +2,8 @@
 
 Both speak of the logit of a label (of a number the number itself), before softmax or sigmoid, where shares add up. Of
 one label among several it is the logit less the mean of all: softmax sees only differences, so a label may also win by
-words that lower the logits of the others. This stands in this room because words are left out in the one forward loop;
-how an explanation looks is `report.explained`'s.
+words that lower the logits of the others. This stands in this room because words are left out in the one forward loop
+(which keeps no gradients: those captum walks for). How an explanation looks is `report.explained`'s.
 """
 
 import contextlib
@@ -201,8 +201,8 @@ class _Path:
         self._others = [name for name in batch if name != "input_ids"]
         tensors = {name: torch.from_numpy(array).to(self._network.device) for name, array in batch.items()}
         self._ids, self._more = tensors["input_ids"], tuple(tensors[name] for name in self._others)
-        # Padding says less than the mask, which networks were taught to fill, and made the better start by deletion. What
-        # stands around every text stays, as in the text with nothing in it.
+        # Padding says less than the mask, which networks were taught to fill: by deletion the better start on pairs of
+        # texts, and no worse on others. What stands around every text stays, as in the text with nothing in it.
         filler = tokenizer.mask_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         given = torch.tensor([special], device=self._ids.device)
         self._start = torch.where(given, self._ids, torch.full_like(self._ids, int(filler or 0)))

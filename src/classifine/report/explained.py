@@ -33,7 +33,7 @@ _HEAD = """<!doctype html>
 :root { color-scheme: light dark; --for: 37 99 235; --against: 220 38 38; }
 @media (prefers-color-scheme: dark) { :root { --for: 96 165 250; --against: 248 113 113; } }
 body { font: 1rem/1.6 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
-p.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; }
 mark { color: inherit; border-radius: 0.2em; text-underline-offset: 0.25em; text-decoration: underline 2px; }
 mark.for { background: rgb(var(--for) / calc(var(--strength) * 0.45)); text-decoration-color: rgb(var(--for)); }
 mark.against { background: rgb(var(--against) / calc(var(--strength) * 0.45));
@@ -139,7 +139,7 @@ def _table(one: Explanation, top_k: int) -> Table:
 def _section(one: Explanation, top_k: int) -> str:
     names = ("Text", "Second text")
     texts = [
-        f'<p class="text" dir="auto" aria-label="{names[part]}">{_html_text(one, part)}</p>'
+        f'<div class="text" role="group" dir="auto" aria-label="{names[part]}">{_html_text(one, part)}</div>'
         for part in range(len(one.parts))
     ]
     rows = [
