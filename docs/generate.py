@@ -5,17 +5,22 @@ import sys
 from pathlib import Path
 
 import classifine
+from classifine.cli import app
 from classifine.config import reference
 
 HERE = Path(__file__).parent
 PACKAGES = Path(classifine.__file__).parents[1]
-COMMANDS = ("train", "check", "audit", "evaluate", "predict", "publish", "login", "init", "glue", "fill-mask")
+
+
+def commands() -> list[str]:
+    """Every command of the command line, in its order."""
+    return [found.name or str(found.callback.__name__) for found in app.registered_commands if found.callback]
 
 
 def help_page() -> str:
     """Every command's --help, as a terminal of 80 columns shows it."""
     parts = ["# The commands\n\nMade from the command line by `make docs`.\n"]
-    for words in ([], *([command] for command in COMMANDS)):
+    for words in ([], *([command] for command in commands())):
         call = [sys.executable, "-m", "classifine", *words, "--help"]
         # Of this very package, also where another one is installed.
         environment = {"COLUMNS": "80", "PATH": "", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(PACKAGES)}

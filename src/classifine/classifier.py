@@ -23,8 +23,9 @@ from classifine.data.read import Splits, Text, from_lists, from_rows, paired, ta
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.infer.engine import Engine, TorchEngine, open_engine
+from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.predict import text_logits
-from classifine.labels import kind_of
+from classifine.labels import as_name, kind_of
 from classifine.model.base import Base, find_base, find_suited
 from classifine.model.folder import Saved, check_output, load, save, workplace
 from classifine.report.card import write_card
@@ -110,6 +111,18 @@ class TextClassifier:
             self._logits(rows.texts), known.targets(rows.labels), known, self._fitted.decision,
             calibration=self._fitted.record.get("calibration"),
         )  # fmt: skip
+
+    def explain(self, text: Text, label: Any = None, method: Method = "gradients") -> Explanation:
+        """Why a text, or a pair of texts, has a label: `.words`, each with what it adds to the label's logit.
+
+        Without `label` (a value of `classes_`) it is the one that is predicted, of several the best.
+        "gradients" are integrated gradients and need captum (`pip install 'classifine[explain]'`), "occlusion" leaves
+        out word by word. DataError for a text without words, ConfigError for a label that is unknown.
+        """
+        if not (isinstance(text, str) or _is_pair(text)):
+            raise DataError(f"Got {text!r}; expected one text or a pair of texts. Write explain(text).")
+        names = () if label is None else (as_name(label) or str(label),)
+        return explain(self._fitted, text if isinstance(text, str) else (text[0], text[1]), names, method)[0]
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write an ordinary transformers checkpoint with its record and card; OutputError where it cannot be.

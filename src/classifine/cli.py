@@ -362,6 +362,45 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 @app.command()
+def explain(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
+    ],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; `-` is all of standard input.")],
+    text_pair: Annotated[
+        str | None, typer.Option("--text-pair", metavar="SECOND", help="The second text of a pair.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The label to explain. [default: what is predicted, of several each]")
+    ] = None,
+    method: Annotated[
+        Literal["gradients", "occlusion"],
+        typer.Option(help="gradients: integrated gradients, with captum. occlusion: leaves out word by word; slow."),
+    ] = "gradients",
+    top_k: Annotated[int, typer.Option(min=1, help="Number of words in the table, strongest first.")] = 10,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page of HTML.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a text has its label: how much each word adds to the label's logit.
+
+    A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows.
+    """
+    from classifine import use
+    from classifine.report.explained import show
+
+    if html:
+        use.check_page(html)
+    found = use.explain_text(model, text, text_pair, label, method, sys.stdin.buffer)
+    if html:
+        use.write_page(html, found, top_k)
+        say(f"page: {html}")
+    if as_json:
+        _print_json([one.as_json() for one in found])
+    else:
+        show(found, sys.stdout, top_k)
+
+
+@app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],

@@ -1,9 +1,10 @@
-"""What is done with a saved classifier: judge it on new rows, label a file with it, export it.
+"""What is done with a saved classifier: judge it on new rows, label a file with it, explain its answers, export it.
 
 Each function is one command. What people should read goes to `say`; nothing here prints.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,19 +13,21 @@ from typing import IO
 from classifine.config import Config, Data
 from classifine.data.check import check_splits, clean, has_words
 from classifine.data.columns import Columns
-from classifine.data.read import Split, Splits, read_splits, read_to_judge
+from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
 from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import limited, split
 from classifine.data.write import check_target
-from classifine.errors import ClassifineError, DataError, ModelError
+from classifine.errors import ClassifineError, DataError, ModelError, OutputError
 from classifine.infer.engine import open_engine
+from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.export import Target, beside_the_weights, check_export
-from classifine.model.folder import REPORT, Saved, load
+from classifine.model.folder import REPORT, Saved, load, writing
 from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
+from classifine.report.explained import page
 from classifine.report.exported import ExportWish, export_classifier
 from classifine.say import Say
 
@@ -162,3 +165,28 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     if output is not None:
         check_target(output)
     return predict_file(load(model), source, output, options, stdin, say)
+
+
+def explain_text(
+    model: Path, text: str, pair: str | None, label: str | None, method: Method, stdin: IO[bytes]
+) -> tuple[Explanation, ...]:
+    """Why a text ("-" is all of `stdin`), or a pair, has a label: the one that is named, or each that is predicted."""
+    if text == "-":
+        try:
+            text = stdin.read().decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"Standard input is not UTF-8 (byte {error.start + 1}). Convert it first.") from None
+    asked: Text = text if pair is None else (text, pair)
+    return explain(load(model), asked, () if label is None else (label,), method)
+
+
+def check_page(path: Path) -> None:
+    """OutputError, before any work is done, where no page could be written to `path`."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder, or its folder does not exist. Change --html.")
+
+
+def write_page(path: Path, explanations: Sequence[Explanation], top_k: int) -> None:
+    """Write the explanations as one page of HTML; OutputError where that cannot be done."""
+    with writing(path):
+        path.write_text(page(explanations, top_k), encoding="utf-8")
