@@ -149,13 +149,16 @@ def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> 
     `precision` "auto" is int8 where it was exported, since that was asked for and measured then, else float32.
     Raises ConfigError where what is asked for is not exported, not installed or does not exist.
     """
-    if engine == "torch" and precision == "int8":
-        raise ConfigError("--precision is int8, which torch does not run here. Choose --engine openvino or onnx.")
     fitting = [
         (name, kind)
         for name, kind in FASTEST
         if engine in ("auto", name) and precision in ("auto", kind, *_coarser(name, kind))
     ]
+    if not fitting:
+        others = " or ".join(
+            dict.fromkeys(name for name, kind in FASTEST if precision in (kind, *_coarser(name, kind)))
+        )
+        raise ConfigError(f"--precision is {precision}, which {engine} does not run here. Choose --engine {others}.")
     for name, kind in fitting:
         if name == "torch" or (_installed(name) and exported(saved.folder, name, kind) and not _on_gpu(engine)):
             return _opened(saved, name, kind, precision)
