@@ -375,7 +375,9 @@ def explain(
     ] = None,
     method: Annotated[
         Literal["gradients", "occlusion"],
-        typer.Option(help="gradients: integrated gradients, with captum. occlusion: leaves out word by word; slow."),
+        typer.Option(
+            help="gradients: integrated gradients, with captum. occlusion: leaves out word by word, slow on long texts."
+        ),
     ] = "gradients",
     top_k: Annotated[int, typer.Option(min=1, help="Number of words in the table, strongest first.")] = 10,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page of HTML.")] = None,

@@ -99,7 +99,7 @@ def explain(
     Of several labels these are all that hold, best first, or the best one where none does. "gradients" are integrated
     gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks") from a text of padding tokens.
     "occlusion" is the drop of the logit when a word is left out (Zeiler and Fergus 2014, "Visualizing and
-    Understanding Convolutional Networks"): slow, a forward for each word, and true by its very definition. Raises
+    Understanding Convolutional Networks"): a forward for each word, and true by its very definition. Raises
     DataError where there are no words, ConfigError for an unknown label or where gradients lack captum. Gradients hook
     into the network, so nothing else may use it meanwhile.
     """

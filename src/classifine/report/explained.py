@@ -75,11 +75,11 @@ def _headline(one: Explanation) -> str:
 def _notes(one: Explanation) -> Iterator[str]:
     """What one must know to read the numbers."""
     if one.gap is None:
-        yield "A word adds what the logit loses when the word is left out."
+        yield "A word adds what the logit, or the number, loses when the word is left out."
     else:
         together = sum(word.attribution for word in one.words)
         yield (
-            f"Together the words add {together:+.3f} to the logit of a text of padding "
+            f"Together the words add {together:+.3f} to the logit, or the number, of a text of padding "
             f"(integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
         )
     if one.windows > 1:
