@@ -209,7 +209,7 @@ def test_evaluate(call, trained, tickets):
         [
             f"judged on {tickets} (120 rows)",
             f"judging {trained} (torch float32)",
-            "warning: 96 of 120 rows have a text that was trained on, so the numbers flatter",
+            f"warning: 96 of 120 rows have a text that {trained} was trained on, so its numbers flatter",
         ],
     )
     assert out.startswith("120 rows: accuracy ")
@@ -385,7 +385,7 @@ def test_judging_on_texts_that_were_trained_on_is_said(call, trained, tmp_path):
     assert (code, "warning" in err, "accuracy" in out) == (0, False, True)
     old = [(f"  {text.upper()}!", label) for text, label in made_up(120)]
     write_csv(tmp_path / "mixed.csv", [*new, *old])
-    warning = "warning: 96 of 160 rows have a text that was trained on, so the numbers flatter"
+    warning = f"warning: 96 of 160 rows have a text that {trained} was trained on, so its numbers flatter"
     assert call("evaluate", trained, "mixed.csv")[2].splitlines()[2:] == [warning]
 
 
@@ -395,7 +395,7 @@ def test_texts_that_were_trained_on_where_the_report_stayed_elsewhere(call, base
     code, _, err = call("train", train, "--validation", other, "--test", other, "--keep-shared", *quick, "-o", "model")
     assert code == 0, err
     (tmp_path / "model" / "data_report.json").unlink()
-    assert "warning: 60 of 60 rows have a text that was trained on" in call("evaluate", "model", train)[2]
+    assert "warning: 60 of 60 rows have a text that model was trained on" in call("evaluate", "model", train)[2]
     assert "warning" not in call("evaluate", "model", other)[2]
     (tmp_path / "model" / "data_report.json").write_text('{"train_texts": "a"}', "utf-8")
     code, _, err = call("evaluate", "model", train)

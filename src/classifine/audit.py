@@ -48,11 +48,8 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     say(f"reading {len(texts)} texts as vectors, {precision} on the {hardware.device}")
     vectors = embed(texts, base, base.max_length(config.model.max_length), precision)
     result = report.audit(rows, vectors, curve, config.train.seed)
-    form = output_form(output)
-    write_rows((finding.as_row() for finding in result.findings), output, form)
-    if not result.findings and form in ("csv", "tsv"):
-        # Whoever reads the list finds its columns also where it is empty.
-        output.write_text(("," if form == "csv" else "\t").join(report.COLUMNS) + "\n", encoding="utf-8")
+    rows_out = (finding.as_row() for finding in result.findings)
+    write_rows(rows_out, output, output_form(output), columns=report.COLUMNS)
     say(f"written {output}: {len(result.findings)} lines to work through, worst first")
     return result
 

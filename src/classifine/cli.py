@@ -219,8 +219,8 @@ def audit(
     To mend the data, fill in `action`: drop leaves the row out; relabel gives it the label in `suggested`, which may be
     changed to any other label of the data (several with | between them); keep or nothing leaves it. Where several lines
     name a row, drop goes before relabel and relabel before keep. Then `classifine audit DATA --apply REVIEWED -o NEW`
-    (with the same other flags) writes the data anew for `train`: a file, or where DATA has several splits a folder with a file for each. Nothing that
-    was read is changed, and if any line cannot be followed nothing is written.
+    (with the same other flags) writes the data anew for `train`: a file, or where DATA has several splits a folder with
+    a file for each. Nothing that was read is changed, and if any line cannot be followed nothing is written.
     """
     from classifine import audit as auditing
 

@@ -4,7 +4,7 @@ Training, evaluation, prediction and serving all decide through here, so they ag
 It knows nothing about texts, networks or metrics.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,11 +86,11 @@ class Decision:
             return self
         if self.task == "single":
             own = np.asarray(truth, dtype=np.int64)
-            return replace(self, temperature=_coolest(lambda scores: scores[np.arange(len(own)), own], self, logits))
+            return replace(self, temperature=_coolest(self, logits, np.eye(logits.shape[1], dtype=np.bool_)[own]))
         true = np.asarray(truth) > HALF
-        shared = _coolest(lambda scores: np.where(true, scores, 1 - scores), self, logits)
+        shared = _coolest(self, logits, true)
         each = [
-            _coolest(lambda scores, i=i: np.where(true[:, i], scores[:, 0], 1 - scores[:, 0]), self, logits[:, [i]])  # type: ignore[misc]  # mypy takes i for missing
+            _coolest(self, logits[:, [i]], true[:, [i]])
             if MIN_POSITIVE <= true[:, i].sum() <= len(true) - MIN_POSITIVE
             else shared
             for i in range(true.shape[1])
@@ -115,15 +115,19 @@ class Decision:
         return replace(self, thresholds=tuple(own))
 
 
-def _coolest(given: Callable[[NDArray[np.float64]], NDArray[np.float64]], decision: Decision, logits: Floats) -> float:
-    """The temperature from 0.1 to 10 with the least sum of -ln(score given to what is true), and of our doubt in it."""
+def _coolest(decision: Decision, logits: Floats, true: NDArray[np.bool_]) -> float:
+    """The temperature from 0.1 to 10 with the least sum of -ln(score given to what is true), and of our doubt in it.
+
+    `true` (rows, labels) holds one label for each row, or of several labels each that applies.
+    """
     from scipy.optimize import minimize_scalar
 
     def surprise(log_temperature: float) -> float:
         scores = replace(decision, temperature=float(np.exp(log_temperature))).scores(logits)
+        given = scores[true] if decision.task == "single" else np.where(true, scores, 1 - scores)
         # Few rows that are all right would ask for certainty: far from 1 a temperature has to be worth it.
         doubt = (log_temperature / SPREAD) ** 2 / 2
-        return float(-np.log(np.clip(given(scores), 1e-12, 1)).sum() + doubt)
+        return float(-np.log(np.clip(given, 1e-12, 1)).sum() + doubt)
 
     found = minimize_scalar(surprise, bounds=(-np.log(10), np.log(10)), method="bounded")
     return float(np.exp(found.x))

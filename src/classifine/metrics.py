@@ -19,6 +19,7 @@ HEADLINE: dict[Task, tuple[str, ...]] = {
     "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision"),
     "score": ("pearson", "spearman", "mse", "mae"),
 }
+LOWER_IS_BETTER = ("loss", "mse", "mae", "nll", "brier", "ece")
 CALIBRATION = ("ece", "brier", "nll")
 BINS = 15  # of equal width from 0 to 1, for the calibration error
 LOSS: dict[Task, str] = {"single": "nll", "multi": "nll", "score": "mse"}

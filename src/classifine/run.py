@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from classifine import publish
 from classifine.config import Config, Data, Hub
-from classifine.data.check import DataReport, check_splits, clean
+from classifine.data.check import DataReport, check_splits
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language
 from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
-from classifine.data.split import ThreeSplits, limited, split
+from classifine.data.split import ThreeSplits, prepared
 from classifine.errors import ModelError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
@@ -148,10 +148,8 @@ def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepare
     for line in report_lines(replace(report, faults=report.warnings) if report.errors else report):
         say(f"data    {line}")
     report.raise_errors()
-    wanted, seed = config.data, config.train.seed
-    three = split(clean(found, report.faults), wanted.validation_share, wanted.test_share, seed)
-    labels = replace(found, train=three.train).label_set
-    three = limited(three, wanted.max_train_rows, wanted.max_eval_rows, seed)
+    wanted = config.data
+    three, labels = prepared(found, report.faults, wanted, config.train.seed)
     for note in three.notes:
         say(f"split   {note}")
     judged = {

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO
 
 from classifine.config import Config, Data
-from classifine.data.check import check_splits, clean, has_words
+from classifine.data.check import check_splits, has_words
 from classifine.data.columns import Columns
 from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
 from classifine.data.seen import count_seen, fingerprint
-from classifine.data.split import limited, split
+from classifine.data.split import prepared
 from classifine.data.write import check_target
 from classifine.errors import ClassifineError, DataError, ModelError, OutputError
 from classifine.infer.engine import open_engine
@@ -38,9 +38,7 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
     runner = open_engine(saved, engine, precision)
     rows = _known_rows(saved, model, config, say)
     say(f"judging {model} ({runner.name})")
-    if seen := _seen(saved, rows):
-        have = "has" if seen == 1 else "have"
-        say(f"warning: {seen} of {len(rows)} rows {have} a text that was trained on, so the numbers flatter")
+    _warn_of_seen(saved, model, rows, say)
     return evaluate(
         text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision,
         calibration=saved.record.get("calibration"),
@@ -60,8 +58,7 @@ def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparis
         )
     rows = _known_rows(one, first, config, say)
     for path, saved in ((first, one), (second, other)):
-        if seen := _seen(saved, rows):
-            say(f"warning: {seen} of {len(rows)} rows have a text that {path} was trained on, so its numbers flatter")
+        _warn_of_seen(saved, path, rows, say)
     order = [other.labels.names.index(name) for name in one.labels.names]
     scores = [saved.decision.scores(text_logits(saved, rows.texts)) for saved in (one, other)]
     decision = other.decision
@@ -69,6 +66,12 @@ def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparis
         decision = replace(decision, thresholds=tuple(decision.thresholds[i] for i in order))
     truth, names = one.labels.targets(rows.labels), (str(first), str(second))
     return compare(truth, scores[0], scores[1][:, order], (one.decision, decision), names)
+
+
+def _warn_of_seen(saved: Saved, model: Path, rows: Split, say: Say) -> None:
+    if seen := _seen(saved, rows):
+        have = "has" if seen == 1 else "have"
+        say(f"warning: {seen} of {len(rows)} rows {have} a text that {model} was trained on, so its numbers flatter")
 
 
 def _question(saved: Saved) -> str:
@@ -113,11 +116,8 @@ def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> S
     try:
         config = Config.model_validate(saved.record["config"])
         found = read_splits(config.data)
-        report = check_splits(found, config.data)
-        three = split(
-            clean(found, report.faults), config.data.validation_share, config.data.test_share, config.train.seed
-        )
-        rows = limited(three, config.data.max_train_rows, config.data.max_eval_rows, config.train.seed).validation
+        faults = check_splits(found, config.data).faults
+        rows = prepared(found, faults, config.data, config.train.seed)[0].validation
     except ClassifineError as error:
         raise DataError(f"--int8 needs validation rows, and those of training are not at hand: {error} {ask}") from None
     if fingerprint(rows) != saved.record.get("data_fingerprint", {}).get("validation"):

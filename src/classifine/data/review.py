@@ -15,11 +15,11 @@ from classifine.data.check import normalised
 from classifine.data.columns import Columns, number_of
 from classifine.data.formats import Row, Table, open_table
 from classifine.data.read import Splits, Text, joined
+from classifine.data.write import BAR
 from classifine.errors import DataError
 from classifine.labels import Labels, as_name
 
 ACTIONS = ("keep", "drop", "relabel")
-BAR = "|"  # between several labels in a cell
 _NEEDED = ("row", "suggested", "text", "action")
 _COMPARED = 200  # letters of a text by which a row is known again; spreadsheets cut long ones off
 Place = tuple[str, int]

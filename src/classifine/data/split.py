@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from classifine.data.check import normalised
+from classifine.config import Data
+from classifine.data.check import Fault, clean, normalised
 from classifine.data.read import Split, Splits
 from classifine.errors import DataError
+from classifine.labels import Labels
 
 MAX_VALIDATION = 2000  # rows: standard error of an accuracy near 0.9 is 0.7 points, enough to choose an epoch
 MAX_TEST = 10_000  # rows: the same is 0.3 points
@@ -31,6 +33,16 @@ class ThreeSplits:
     def all(self) -> tuple[Split, Split, Split]:
         """Train, validation, test."""
         return self.train, self.validation, self.test
+
+
+def prepared(found: Splits, faults: Sequence[Fault], wanted: Data, seed: int) -> tuple[ThreeSplits, Labels]:
+    """What a run trains, chooses and reports on: the rows without faults, split and limited as wanted; and its labels.
+
+    Labels are those of all train rows, also where only some of the rows are read.
+    """
+    three = split(clean(found, faults), wanted.validation_share, wanted.test_share, seed)
+    labels = replace(found, train=three.train).label_set
+    return limited(three, wanted.max_train_rows, wanted.max_eval_rows, seed), labels
 
 
 def split(splits: Splits, validation_share: float, test_share: float, seed: int) -> ThreeSplits:

@@ -10,7 +10,7 @@ import io
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -18,30 +18,34 @@ from typing import IO, Any
 from classifine.data.formats import Row, form_of
 from classifine.errors import DataError, OutputError
 
+BAR = "|"  # between several labels in a cell
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
 
 
-def write_rows(rows: Iterable[Row], path: Path | None, form: str, types: Mapping[str, Any] | None = None) -> int:
+def write_rows(
+    rows: Iterable[Row], path: Path | None, form: str, types: Mapping[str, Any] | None = None,
+    columns: Sequence[str] = (),
+) -> int:  # fmt: skip
     """Write rows to `path`, or to standard output where it is None; the number of rows written.
 
-    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first. `types` has
-    Arrow's types of columns, for Parquet; of the others they are those of the first rows.
+    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first, or `columns` where
+    there is none. `types` has Arrow's types of columns, for Parquet; of the others they are those of the first rows.
     """
     if path is None:
-        count = _write_text(rows, sys.stdout, form)
+        count = _write_text(rows, sys.stdout, form, columns)
         sys.stdout.flush()
         return count
     with _in_place(path) as place:
         if form == "parquet":
-            return _write_parquet(rows, place, types or {})
+            return _write_parquet(rows, place, types or {}, columns)
         if form == "xlsx":
-            return _write_xlsx(rows, place)
+            return _write_xlsx(rows, place, columns)
         with place.open("wb") as raw:
             # Without a name and a time in it the file is the same whenever it is written.
             file: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix.lower() == ".gz" else raw
             # Half a letter pair, which JSON can hold, becomes its escape.
             with io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="") as text:
-                return _write_text(rows, text, form)
+                return _write_text(rows, text, form, columns)
 
 
 def output_form(path: Path) -> str:
@@ -64,9 +68,9 @@ def check_target(path: Path) -> None:
     output_form(path)
 
 
-def _write_text(rows: Iterable[Row], file: IO[str], form: str) -> int:
+def _write_text(rows: Iterable[Row], file: IO[str], form: str, columns: Sequence[str]) -> int:
     if form in ("csv", "tsv"):
-        return _write_csv(rows, file, "," if form == "csv" else "\t")
+        return _write_csv(rows, file, "," if form == "csv" else "\t", columns)
     if form == "json":
         return _write_json(rows, file)
     count = 0
@@ -85,26 +89,32 @@ def _write_json(rows: Iterable[Row], file: IO[str]) -> int:
     return count
 
 
-def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str) -> int:
-    remaining = iter(rows)
-    first = next(remaining, None)
-    if first is None:
+def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str, columns: Sequence[str]) -> int:
+    header, rows = _headed(rows, columns)
+    if not header:
         return 0
-    writer = csv.DictWriter(file, list(first), delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(file, header, delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     count = 0
-    for row in chain([first], remaining):
+    for row in rows:
         count += 1
         writer.writerow({name: in_one(value) for name, value in row.items()})
     return count
 
 
+def _headed(rows: Iterable[Row], columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+    """The columns of the first row, else those given; and all rows."""
+    remaining = iter(rows)
+    first = list(islice(remaining, 1))
+    return list(first[0] if first else columns), chain(first, remaining)
+
+
 def in_one(value: Any) -> Any:
     """A value for a cell: several labels are parted by a bar, as they can be read again."""
-    return "|".join(map(str, value)) if isinstance(value, list) else value
+    return BAR.join(map(str, value)) if isinstance(value, list) else value
 
 
-def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any]) -> int:
+def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any], columns: Sequence[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -115,6 +125,9 @@ def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any]) -
             writer = writer or pq.ParquetWriter(place, schema)
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             count += len(chunk)
+        if writer is None and columns:
+            schema = pa.schema([(name, types.get(name) or pa.string()) for name in columns])
+            writer = pq.ParquetWriter(place, schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise OutputError(
             f"A column of the rows holds values of several types ({error}); Parquet expects one. Write .jsonl instead."
@@ -135,17 +148,17 @@ def _schema(chunk: list[Row], types: Mapping[str, Any]) -> Any:
     return pa.schema([(name, types.get(name) or seen[name]) for name in chunk[0]])
 
 
-def _write_xlsx(rows: Iterable[Row], place: Path) -> int:
+def _write_xlsx(rows: Iterable[Row], place: Path, columns: Sequence[str]) -> int:
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
-    count, header = 0, []
+    count = 0
+    header, rows = _headed(rows, columns)
     try:
+        if header:
+            sheet.append([_cell(sheet, name) for name in header])
         for count, row in enumerate(rows, 1):
-            if count == 1:
-                header = list(row)
-                sheet.append([_cell(sheet, name) for name in header])
             if count == MAX_XLSX_ROWS:
                 raise OutputError(
                     f"An xlsx sheet holds {MAX_XLSX_ROWS:,} lines, and there are more. Write .csv instead."

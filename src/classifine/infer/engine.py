@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 
 from classifine.errors import ConfigError
 from classifine.model.export import FILES, PACKAGES, exported, unreported
-from classifine.model.folder import Saved, fastest_device
+from classifine.model.folder import Saved, fastest_device, processors
 
 Batch = dict[str, NDArray[np.int64]]
 # Rows x longest row of a batch: on a processor what its caches like, on a GPU enough to keep it busy.
 BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 65536
-# Where a classifier was exported this is the order in which engines are tried, the fastest first (benchmarks/README.md).
+# Where a classifier was exported this is the order in which engines are tried, the fastest first; benchmarks/inference.py
+# measures them.
 FASTEST = (
     ("openvino", "int8"),
     ("onnx", "int8"),
@@ -74,21 +76,11 @@ class TorchEngine:
     @property
     def tokens(self) -> int:
         """The size of batch that suits the device."""
-        return BATCH_TOKENS if self.network.device.type == "cpu" else GPU_BATCH_TOKENS
+        return _suited(self.network)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
-        import torch
-
-        device, training = self.network.device, self.network.training
-        self.network.eval()
-        try:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
-                found: NDArray[np.float32] = self.network(**inputs).logits.float().cpu().numpy()
-                return found
-        finally:
-            self.network.train(training)
+        return _run_torch(self.network, batch, self.precision, lambda answer, mask: answer.logits.float())
 
 
 @dataclass(frozen=True)
@@ -113,18 +105,35 @@ class EncoderEngine:
     @property
     def tokens(self) -> int:
         """The size of batch that suits the device."""
-        return BATCH_TOKENS if self.network.device.type == "cpu" else GPU_BATCH_TOKENS
+        return _suited(self.network)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The mean states (rows, width) of a batch."""
-        import torch
 
-        device = self.network.device
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        def mean(answer: Any, mask: Any) -> Any:
+            own = mask.unsqueeze(-1)
+            return (answer.last_hidden_state.float() * own).sum(1) / own.sum(1)
+
+        return _run_torch(self.network, batch, self.precision, mean)
+
+
+def _suited(network: Any) -> int:
+    return BATCH_TOKENS if network.device.type == "cpu" else GPU_BATCH_TOKENS
+
+
+def _run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, Any], Any]) -> NDArray[np.float32]:
+    """What is `taken` of a torch network's answer to a batch, and its mask; the train mode is left as it was."""
+    import torch
+
+    device, training = network.device, network.training
+    network.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
-            states, mask = self.network(**inputs).last_hidden_state.float(), inputs["attention_mask"].unsqueeze(-1)
-            found: NDArray[np.float32] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+            found: NDArray[np.float32] = taken(network(**inputs), inputs["attention_mask"]).cpu().numpy()
             return found
+    finally:
+        network.train(training)
 
 
 @dataclass(frozen=True)
@@ -160,8 +169,12 @@ def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> 
         )
         raise ConfigError(f"--precision is {precision}, which {engine} does not run here. Choose --engine {others}.")
     for name, kind in fitting:
-        if name == "torch" or (_installed(name) and exported(saved.folder, name, kind) and not _on_gpu(engine)):
-            return _opened(saved, name, kind, precision)
+        run_in = "bf16" if precision == "bf16" else kind
+        if name == "torch":
+            return TorchEngine(saved.network, run_in)
+        path = exported(saved.folder, name, kind)
+        if path is not None and _installed(name) and not _on_gpu(engine):
+            return open_exported(path, run_in, len(saved.labels))
     raise ConfigError(_not_there(saved, *fitting[0]))
 
 
@@ -179,16 +192,6 @@ def _on_gpu(engine: str) -> bool:
 
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(PACKAGES[name][0]) is not None
-
-
-def _opened(saved: Saved, name: str, kind: str, precision: str) -> Engine:
-    run_in = "bf16" if precision == "bf16" else kind
-    if name == "torch":
-        return TorchEngine(saved.network, run_in)
-    assert saved.folder is not None
-    path = exported(saved.folder, name, kind)
-    assert path is not None
-    return open_exported(path, run_in, len(saved.labels))
 
 
 def open_exported(path: Path, precision: str, width: int) -> Engine:
@@ -230,7 +233,7 @@ def _cores() -> int:
     """The processors that this process may use; `OMP_NUM_THREADS` bounds them, as it does torch's."""
     with contextlib.suppress(KeyError, ValueError):
         return int(os.environ["OMP_NUM_THREADS"])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def _not_there(saved: Saved, name: str, kind: str) -> str:

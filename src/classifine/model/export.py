@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from classifine.errors import ConfigError, ModelError
 from classifine.model.folder import RECORD, workplace
+from classifine.model.hub import reason
 
 Target = Literal["openvino", "onnx"]
 # By target and number format: the file that a runtime opens.
@@ -138,9 +139,8 @@ def _told(network: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each has its own kinds, and none is documented
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{type(network).__name__} cannot be exported: {reason} Try the other --to, or predict with torch."
+            f"{type(network).__name__} cannot be exported: {reason(error)} Try the other --to, or predict with torch."
         ) from error
 
 

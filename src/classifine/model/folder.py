@@ -23,7 +23,7 @@ from classifine.doubt import Doubt
 from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
-from classifine.model.hub import located
+from classifine.model.hub import located, reason
 from classifine.model.words import described, plain
 
 RECORD = "classifine.json"
@@ -189,15 +189,11 @@ def load(folder: Path) -> Saved:
     """
     folder = located(folder)
     record = read_record(folder)
-    try:
+    with loading(str(folder), Exception):  # the tokenizers package raises nothing finer
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         labels = Labels.from_config(config["id2label"], record["label_kind"], record["task"])
         about = record.get("tokenizer")
         words = plain(folder, about, int(record["max_length"])) if about else None
-    except Exception as error:  # the tokenizers package raises nothing finer
-        raise ModelError(
-            f"{folder} did not load as a text classifier: {error} Check the folder or name another."
-        ) from None
     if list(labels.names) != record["labels"]:
         raise ModelError(f"{folder} is damaged: config.json and {RECORD} name different labels. Train it again.")
     network, tokenizer = (functools.cache(functools.partial(get, folder)) for get in (_network, _tokenizer))
@@ -229,6 +225,11 @@ def fastest_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -367,14 +368,14 @@ def _move(place: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def loading(name: str) -> Iterator[None]:
-    """Turn what transformers raises on a folder that it cannot load into one sentence."""
+def loading(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn what transformers raises on a folder that it cannot load, or `more` kinds of errors, into one sentence."""
     from safetensors import SafetensorError
 
+    kinds: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, *more)
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except kinds as error:
         raise ModelError(
-            f"{name} did not load as a text classifier: {reason} Check the folder or name another."
+            f"{name} did not load as a text classifier: {reason(error)} Check the folder or name another."
         ) from error

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.decide import Decision, Floats
-from classifine.metrics import HEADLINE
+from classifine.metrics import HEADLINE, LOWER_IS_BETTER
 from classifine.report.intervals import LEVEL, resamples, summed_up
 
 ALPHA = 1 - LEVEL
-LOWER_IS_BETTER = ("mse", "mae", "nll", "brier", "ece")
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,8 @@ from rich.text import Text
 from classifine.infer.explain import Explanation, Word
 
 _BAR = 12  # characters of the longest bar
-_PALE, _STRONG = (
-    0.15,
-    0.5,
-)  # strength, of the strongest word, below which a word is not marked and from which it is bold
+# The strength, of the strongest word, below which a word is not marked and from which it is bold.
+_PALE, _STRONG = 0.15, 0.5
 _BLUE, _RED = (37, 99, 235), (220, 38, 38)
 # What is inside comes from here alone: a page with a stranger's text in it must not fetch or run anything.
 _HEAD = """<!doctype html>

@@ -23,9 +23,8 @@ FOLDS = 5
 NEIGHBOURS = 10  # whose mean distance says how far apart a row lies
 # A row is an outlier from so many times the usual spread above the middle distance on; at most this share of rows are.
 FAR, FARTHEST = 2.0, 0.02
-_REFERENCE = (
-    20_000  # rows at most among which neighbours are looked for: time grows with the rows, not with their square
-)
+# Rows at most among which neighbours are looked for: time grows with the rows, not with their square.
+_REFERENCE = 20_000
 _SPREAD = 1.4826  # of a median deviation, in standard deviations of a normal distribution
 STRENGTH, STEPS = 0.01, 200  # of the logistic regression: its C, on vectors of spread 1, and its most iterations
 WORDS = 200_000  # and pairs of words at most, the most frequent

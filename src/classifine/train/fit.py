@@ -29,7 +29,7 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
 from classifine.say import Say
 from classifine.train.memory import peak_memory_mib
-from classifine.train.progress import LOWER_IS_BETTER
+from classifine.train.progress import rank
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
@@ -89,9 +89,8 @@ def _on_validation(found: Fitted) -> dict[str, float]:
 
 
 def _rank(found: Fitted) -> tuple[float, float]:
-    """What is greater for a better seed: the metric that chooses epochs, then how sure it is."""
-    metric, reached = found.classifier.record["recipe"]["metric"], _on_validation(found)
-    return reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
+    """What is greater for a better seed: seeds are chosen as epochs are."""
+    return rank(found.classifier.record["recipe"]["metric"], _on_validation(found))
 
 
 def _fit_once(

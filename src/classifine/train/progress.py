@@ -5,7 +5,7 @@ It knows nothing about how training works.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from transformers import TrainerCallback
 
 from classifine.infer.meter import Meter
+from classifine.metrics import LOWER_IS_BETTER
 from classifine.say import Say
 
 # Called with the number of an epoch that is better than those before it.
 Kept = Callable[[int], None]
-LOWER_IS_BETTER = ("loss", "mse", "mae")
 
 
 class History(TrainerCallback):
@@ -102,6 +102,14 @@ def constant_guess(targets: NDArray[Any]) -> float:
     return float(-(shares * logs).sum(axis=0).mean())
 
 
+def rank(metric: str, reached: Mapping[str, float]) -> tuple[float, float]:
+    """What is greater for better weights, by what they reached on validation: the metric, then how small the loss is.
+
+    Few validation rows give many epochs the same metric; the loss tells which of them is sure of its answers.
+    """
+    return reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
+
+
 class Best(TrainerCallback):
     """Keeps the weights of the best epoch by `metric` in the main memory, and stops after `patience` epochs without a better one.
 
@@ -121,9 +129,7 @@ class Best(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: Any, **kwargs: Any
     ) -> None:
-        # Few validation rows give many epochs the same metric; the loss tells which of them is sure of its answers.
-        metric = metrics[f"eval_{self._metric}"] * (-1 if self._metric in LOWER_IS_BETTER else 1)
-        value = (metric, -metrics["eval_loss"])
+        value = rank(self._metric, {name.removeprefix("eval_"): found for name, found in metrics.items()})
         # The first epoch is the best so far even where its loss is no number.
         if value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)

@@ -5,7 +5,6 @@ is chosen by the data and the hardware. It knows nothing about texts or networks
 """
 
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from classifine.config import Train
 from classifine.errors import ConfigError
 from classifine.labels import Task
-from classifine.model.folder import fastest_device
+from classifine.model.folder import fastest_device, processors
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -122,7 +121,7 @@ def look_at_hardware() -> Hardware:
     """The device that training would use, and whether it has bfloat16."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors()
     if fastest_device() == "cuda":
         return Hardware(
             "cuda", torch.cuda.get_device_name(), cores, torch.cuda.is_bf16_supported(False), torch.cuda.device_count()
