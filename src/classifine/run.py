@@ -15,7 +15,7 @@ from classifine.config import Config, Data, Hub
 from classifine.data.check import DataReport, check_splits
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
-from classifine.data.language import Language, find_language
+from classifine.data.language import Language, find_language, languages_of
 from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
@@ -61,7 +61,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
             judged=lambda classifier: _metrics_on(classifier, three.test),
         )  # fmt: skip
         classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
-        evaluation = _judge(place, classifier, three, say)
+        evaluation = _judge(place, classifier, three, data.language.mixed, say)
         tracking.finish(evaluation.metrics)
         save(place, classifier.network, classifier.tokenizer, data.labels, record)
         write_json(place / REPORT, {**data.report.as_json(), "train_texts": train_texts(three.train.texts)})
@@ -180,14 +180,17 @@ def _check(found: Splits, config: Config, base: Base, language: Language) -> Dat
     return check_splits(found, config.data, token_counter(base.folder), room, language)
 
 
-def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Evaluation:
-    """The report on test, once: metrics, baselines and every prediction."""
+def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say: Say) -> Evaluation:
+    """The report on test, once: metrics, baselines and every prediction; by language where the texts are `mixed`."""
     test, labels, decision = three.test, classifier.labels, classifier.decision
     truth = labels.targets(test.labels)
     found = text_logits(classifier, test.texts)
     learned = labels.targets(three.train.labels)
     simpler = baselines(three.train.texts, learned, test.texts, truth, labels.task)
-    evaluation = evaluate(found, truth, labels, decision, simpler, classifier.record.get("calibration"))
+    evaluation = evaluate(
+        found, truth, labels, decision, simpler, classifier.record.get("calibration"), test.texts,
+        languages_of(test.texts) if mixed else (),
+    )  # fmt: skip
     scores = decision.scores(found)
     _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):

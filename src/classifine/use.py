@@ -41,7 +41,7 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
     _warn_of_seen(saved, model, rows, say)
     return evaluate(
         text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision,
-        calibration=saved.record.get("calibration"),
+        calibration=saved.record.get("calibration"), texts=rows.texts,
     )  # fmt: skip
 
 

@@ -118,7 +118,9 @@ def _fit_once(
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
-    record = {**before, "decision": decision.as_json(), **told, **_after(training)}
+    # A text that fills all places is taken for one that was longer.
+    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
+    record = {**before, "decision": decision.as_json(), **told, **_after(training), "train_rows_cut": full}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
