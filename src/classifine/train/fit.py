@@ -192,8 +192,9 @@ def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dic
 
 
 def _after(training: Training) -> dict[str, Any]:
-    """What of the record training brings: how it went, in how much time."""
+    """What of the record training brings: how it went, in how much time, by which recipe in the end."""
     return {
+        "recipe": training.recipe.as_json(),
         "best_epoch": training.best_epoch,
         "epochs_run": len(training.history),
         "alarms": list(training.alarms),
