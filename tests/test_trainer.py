@@ -352,6 +352,38 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, h
         assert torch.allclose(one, other, atol=2e-4)
 
 
+@pytest.mark.parametrize(("batch", "parts"), [(30, [15, 5, 1]), (31, [1]), (32, [16, 8, 4, 2, 1])])
+def test_parts_make_up_the_batch(batch, parts, monkeypatch, base, halves, tmp_path):
+    tried = []
+
+    def never(network, rows, validation, pad_id, recipe, *rest):
+        tried.append(recipe)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("classifine.train.trainer._fitted", never)
+    with pytest.raises(TrainingError, match="does not hold 1 rows"):
+        train(fresh(base), *halves, 0, recipe_for(halves[0], batch_size=batch), str(tmp_path), lambda line: None)
+    assert [recipe.rows_at_once for recipe in tried] == [batch, *parts]
+    for recipe in tried:
+        steps = training_arguments(recipe, str(tmp_path)).gradient_accumulation_steps
+        assert steps * recipe.rows_at_once == batch
+
+
+def test_memory_that_ends_late_costs_no_epoch_of_the_result(base, halves, tmp_path, monkeypatch):
+    forward, calls, said = type(fresh(base).bert).forward, [], []
+
+    def late(self, input_ids=None, **inputs):
+        calls.append(len(input_ids))
+        if len(calls) == 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr("transformers.BertModel.forward", late)
+    _, training = fit(base, *halves, tmp_path, said, epochs=4)
+    assert any("starts anew with 4 rows at once" in line for line in said)
+    assert (len(training.history), training.recipe.rows_at_once) == (4, 4)
+
+
 @pytest.mark.parametrize("rate", [1e-9, 1e3])
 def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, tmp_path, monkeypatch, rate):
     monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)

@@ -166,16 +166,12 @@ class Best(TrainerCallback):
         # The first epoch is the best so far even where its loss is no number.
         if value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self.remember(model)
+            self._weights = Weights(model)
             if self._kept:
                 self._kept(self.epoch)
             return
         self._since += 1
         control.should_training_stop |= self._since >= self._patience
-
-    def remember(self, network: Any) -> None:
-        """Keep the weights as they stand: before training those to begin with, then those of a better epoch."""
-        self._weights = Weights(network)
 
     def restore(self, network: Any) -> None:
         """Put the weights back that were kept last; the network's own stay where none were."""

@@ -230,7 +230,7 @@ def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
     wanted: dict[str, Any] = {
         "output_dir": folder,
         "per_device_train_batch_size": recipe.rows_at_once,
-        "gradient_accumulation_steps": max(1, round(recipe.batch_size / recipe.devices / recipe.rows_at_once)),
+        "gradient_accumulation_steps": max(1, recipe.batch_size // recipe.devices // recipe.rows_at_once),
         "num_train_epochs": recipe.epochs,
         "learning_rate": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,

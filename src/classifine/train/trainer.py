@@ -6,7 +6,6 @@ same decision as every later prediction. It knows nothing about texts, files of 
 
 import contextlib
 import gc
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -189,13 +188,12 @@ def train(
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
-    targets, lost, alarms = targets_of(validation), 0.0, list[str]()
+    begun, targets = Weights(network), targets_of(validation)
+    lost, alarms = 0.0, list[str]()
     while True:
         best = Best(recipe.metric, recipe.patience, kept)
-        best.remember(network)
         # Twice the warm-up, so that a rate is not judged before it was reached.
         stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
-        begun = Weights(network) if stalled else None
         try:
             found = _fitted(
                 network,
@@ -209,13 +207,12 @@ def train(
                 [*callbacks, *([stalled] if stalled else [])],
             )
         except torch.OutOfMemoryError:
-            if best.epoch or recipe.rows_at_once == 1:
-                raise TrainingError(
-                    f"The {recipe.device}'s memory does not hold {recipe.rows_at_once} rows of {recipe.max_length} tokens. "
-                    "Lower --batch-size or --max-length, or choose a smaller --base."
-                ) from None
+            recipe = _in_parts(recipe)
+            say(
+                f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
+            )
         else:
-            if begun is None or stalled is None or not stalled.learned_nothing:
+            if stalled is None or recipe.fallback_rate is None or not stalled.learned_nothing:
                 _check_finite(network)
                 return replace(found, alarms=(*alarms, *found.alarms), seconds=round(lost + found.seconds, 1))
             alarms.append(
@@ -224,18 +221,23 @@ def train(
             )
             say(f"ALARM {alarms[-1]}")
             lost += found.seconds
-            recipe = replace(recipe, learning_rate=recipe.fallback_rate or 0.0, fallback_rate=None)
-            begun.restore(network)
-            continue
-        recipe = replace(recipe, rows_at_once=math.ceil(recipe.rows_at_once / 2))
-        say(
-            f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
-        )
-        best.restore(network)
+            recipe = replace(recipe, learning_rate=recipe.fallback_rate, fallback_rate=None)
+        begun.restore(network)
         network.zero_grad()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _in_parts(recipe: Recipe) -> Recipe:
+    """The recipe with at most half as many rows at once, as many as make up a whole batch; TrainingError after one row."""
+    own = recipe.rows_at_once
+    if own == 1:
+        raise TrainingError(
+            f"The {recipe.device}'s memory does not hold 1 rows of {recipe.max_length} tokens. "
+            "Lower --batch-size or --max-length, or choose a smaller --base."
+        ) from None
+    return replace(recipe, rows_at_once=max(part for part in range(1, own // 2 + 1) if own % part == 0))
 
 
 def _fitted(
