@@ -140,14 +140,16 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tickets, quick, tmp_p
     assert out.startswith(
         "rows: 48 train, 12 validation, 12 test\nsteps: 36 in 6 epochs of batches of 8\nestimate: about"
     )
-    code, out, _ = call("train", tickets, *quick, "--dry-run", "--json")
+    code, out, _ = call("train", tickets, *quick, "--dry-run", "--json", "--seeds", "3")
     plan = json.loads(out)
     assert (plan["task"], plan["rows"]["train"], plan["recipe"]["steps"]) == ("single", 96, 72)
-    assert plan["seconds"] >= 0
+    assert (plan["seconds"] >= 0, plan["seeds"]) == (True, 3)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_finds_the_mistakes_of_a_run(call, tickets, quick, tmp_path):
+    code, _, err = call("train", tickets, *quick, "--dry-run", "--seeds", "2", "--publish", "maria/it", "--every-save")
+    assert (code, "--every-save publishes each better epoch of one run, and --seeds makes several" in err) == (1, True)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "x").touch()
     code, out, err = call("train", tickets, *quick, "--dry-run", "-o", "model", "--overwrite")

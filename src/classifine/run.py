@@ -19,7 +19,7 @@ from classifine.data.language import Language, find_language, languages_of
 from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
-from classifine.errors import ModelError
+from classifine.errors import ConfigError, ModelError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.metrics import judge
@@ -83,6 +83,10 @@ def _check_faces(config: Config) -> None:
     from classifine.train.track import check_trackers
 
     check_trackers(config.train.track)
+    if config.hub.every_save and config.train.seeds > 1:
+        raise ConfigError(
+            "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."
+        )
     if config.hub.publish:
         publish.check_target(config.hub.publish)
 

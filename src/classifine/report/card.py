@@ -209,8 +209,9 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if evaluation.get("uncalibrated"):
         before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
+        where = "in the weights" if record["calibration"]["folded"] else "which plain transformers does not apply"
         yield (
-            f"The scores are calibrated on validation rows ({how}, in the weights): their expected calibration error on "
+            f"The scores are calibrated on validation rows ({how}, {where}): their expected calibration error on "
             f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
         )
     if evaluation["baselines"]:

@@ -59,7 +59,7 @@ def fit(
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
-    `tracking` is told of the run. `better` is called with the classifier and the number of the epoch after each epoch
+    `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
     that is better than those before. Of several seeds the best on validation is returned; its record tells of all,
     with what `judged` said of each.
     """
@@ -68,11 +68,16 @@ def fit(
     for seed in seeds:
         if len(seeds) > 1:
             say(f"seed {seed}")
+            if tracking is not None:
+                tracking.name_seed(seed)
         own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
         found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better)
         told.append({"seed": seed, "validation": _on_validation(found)})
         if judged is not None and len(seeds) > 1:
-            told[-1]["test"] = judged(found.classifier)
+            on_test = judged(found.classifier)
+            told[-1]["test"] = on_test
+            if tracking is not None:
+                tracking.finish(on_test)
         if best is None or _rank(found) > _rank(best):
             best = found
     assert best is not None
