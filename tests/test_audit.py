@@ -222,6 +222,22 @@ def test_the_curve_grows_on_nested_parts():
     assert sum("f1" in line for line in curve.lines()) >= 3
 
 
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("single", ["a"]), ("single", ["a", "b"]), ("single", ["a", "b", "a"]), ("score", [0.5]), ("score", [0.5, 2.0, 1.0]),
+        ("multi", [[]] * 24),
+    ],
+)  # fmt: skip
+def test_a_few_labels_are_neither_judged_nor_drawn(task, labels):
+    vectors, _ = clouds(24, 3)
+    words = [text for text, _ in made_up(24)]
+    given = [*labels, *[None] * (24 - len(labels))]
+    found = look(Rows.of(Splits(from_lists(words, given, task=task), task=task)), vectors, True, 1)
+    assert found.curve is None
+    assert found.counts["label-error"] == 0
+
+
 def test_the_gain_of_doubling_goes_on_as_a_power_of_the_rows():
     rows = [100, 200, 400, 800]
     values = [1 - 2 * n**-0.5 for n in rows]

@@ -18,6 +18,7 @@ from classifine.model.base import choose_base
 from classifine.model.folder import workplace
 from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
+from classifine.report.curve import FEWEST
 from classifine.say import Say
 from classifine.train.recipe import look_at_hardware
 
@@ -48,6 +49,8 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     say(f"reading {len(texts)} texts as vectors, {precision} on the {hardware.device}")
     vectors = embed(texts, base, base.max_length(config.model.max_length), precision)
     result = report.audit(rows, vectors, curve, config.train.seed)
+    if curve and result.curve is None:
+        say(f"no learning curve: it takes {FEWEST} rows with labels")
     rows_out = (finding.as_row() for finding in result.findings)
     write_rows(rows_out, output, output_form(output), columns=report.COLUMNS)
     say(f"written {output}: {len(result.findings)} lines to work through, worst first")
