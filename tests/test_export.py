@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from classifine.errors import ConfigError, DataError, ModelError
 from classifine.infer.engine import open_engine
 from classifine.infer.predict import text_logits
 from classifine.model.folder import load
+from classifine.report import exported as exporting
 from classifine.report.exported import ExportWish
 
 TEXTS = [text for text, _ in made_up(60, seed=4)] + ["", "parcel " * 80]
@@ -54,6 +56,29 @@ def test_float32_answers_as_torch_does(exported, target):
     assert 1e-5 < np.abs(rough - exact).max() < 0.2
 
 
+@pytest.mark.parametrize(
+    ("found", "answered"),
+    [
+        ((2e-3, 0.9), False),
+        ((5e-4, 0.9), True),
+        ((0.5, 4000.0), True),
+        ((5.0, 4000.0), False),
+        ((math.nan, 1.0), False),
+    ],
+)
+def test_how_far_a_score_may_be_off(trained, tmp_path, monkeypatch, found, answered):
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    monkeypatch.setattr(exporting, "export_float", lambda network, inputs, target, place: None)
+    monkeypatch.setattr(exporting, "_difference", lambda saved, path: found)
+    if answered:
+        export(folder, "onnx")
+        return
+    with pytest.raises(ModelError, match="answers otherwise than torch: a score differs by"):
+        export(folder, "onnx")
+    assert not (folder / "onnx").exists()
+
+
 def test_what_was_measured_is_said_and_kept(exported):
     folder, said = exported
     assert sorted(file.name for file in (folder / "openvino").iterdir()) == [
@@ -83,6 +108,8 @@ def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, 
     assert open_engine(load(folder)).name == "onnx int8"
     monkeypatch.setattr("classifine.infer.engine._on_gpu", lambda engine: engine == "auto")
     assert open_engine(load(folder)).name == "torch float32"
+    # A GPU is no reason to refuse what only an exported file can do.
+    assert open_engine(load(folder), precision="int8").name == "onnx int8"
 
 
 @pytest.mark.parametrize(

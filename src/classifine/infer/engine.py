@@ -180,12 +180,14 @@ def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> 
             dict.fromkeys(name for name, kind in FASTEST if precision in (kind, *_coarser(name, kind)))
         )
         raise ConfigError(f"--precision is {precision}, which {engine} does not run here. Choose --engine {others}.")
+    # A GPU is torch's; where the number format rules torch out it has no say.
+    with_torch = any(name == "torch" for name, _ in fitting)
     for name, kind in fitting:
         run_in = "bf16" if precision == "bf16" else kind
         if name == "torch":
             return TorchEngine(saved.network, run_in)
         path = exported(saved.folder, name, kind)
-        if path is not None and _installed(name) and not _on_gpu(engine):
+        if path is not None and _installed(name) and not (with_torch and _on_gpu(engine)):
             return open_exported(path, run_in, len(saved.labels))
     raise ConfigError(_not_there(saved, *fitting[0]))
 
