@@ -474,6 +474,14 @@ def test_the_command_in_json_and_html(trained, monkeypatch, capsys, tmp_path):
     assert "payment" in target.read_text(encoding="utf-8")
 
 
+def test_a_byte_that_is_no_letter_is_a_question_mark(saved, trained, monkeypatch, capsys):
+    words = (trained, "late par\udcffcel", "--method", "occlusion", "--json")  # as Python reads a stray byte 0xff
+    code, out, err = answer(monkeypatch, capsys, *words)
+    assert (code, err) == (0, "")
+    expected = [one.as_json() for one in explain(saved, "late par?cel", method="occlusion")]
+    assert json.loads(out) == json.loads(json.dumps(expected))
+
+
 def test_the_command_on_a_pair(made, monkeypatch, capsys):
     folder = made["pair"].folder
     code, out, _ = answer(monkeypatch, capsys, folder, "my parcel", "--text-pair", "a box", "--json")

@@ -398,8 +398,14 @@ def text_of(row: Row, columns: Sequence[str]) -> str | None:
     """The text of a row: the given columns joined by a space, None where all of them are missing."""
     parts = [str(value) for column in columns if not is_missing(value := row.get(column))]
     text = " ".join(part for part in parts if part.strip() or len(parts) == 1) if parts else None
+    return None if text is None else whole(text)
+
+
+def whole(text: str) -> str:
+    """The text with a question mark for what is no letter: half of a letter pair, as cutting a text in JSON leaves it,
+    or a byte that is not UTF-8 on a command line. No tokenizer and no file takes those.
+    """
     try:
-        return text if text is None or text.isascii() or text.encode() else None
+        return text if text.isascii() or text.encode() else ""
     except UnicodeEncodeError:
-        # Half of a letter pair, as cutting a text in JSON leaves it: no tokenizer and no file takes it.
-        return str(text).encode(errors="replace").decode()
+        return text.encode(errors="replace").decode()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifine.data.check import has_words
 from classifine.data.encode import pad, pad_id
-from classifine.data.read import Text
+from classifine.data.read import Text, whole
 from classifine.errors import ConfigError, DataError
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
@@ -104,6 +104,7 @@ def explain(
     into the network, so nothing else may use it meanwhile.
     """
     _check(saved, text, method)
+    text = whole(text) if isinstance(text, str) else (whole(text[0]), whole(text[1]))
     scores = saved.decision.scores(text_logits(saved, [text]))
     ids = _ids(saved, labels) if labels else _given(saved, scores)
     reading = read(text, saved.tokenizer, saved.max_length)
