@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from classifine.infer.ahead import BREATH, ahead
+from classifine.infer.ahead import BREATH, REST, ahead
 
 
 def wait_until(true):
@@ -88,5 +88,27 @@ def test_long_work_is_left_at_a_breath():
     assert len(steps) < 1000
 
 
-def test_a_breath_is_no_item():
-    assert list(ahead(iter([1, BREATH, BREATH, 2]))) == [1, 2]
+def test_a_breath_and_a_rest_are_no_items():
+    assert list(ahead(iter([1, BREATH, REST, BREATH, 2]))) == [1, 2]
+
+
+def test_a_source_that_says_nothing_more_holds_nobody():
+    said, ended, worked = threading.Event(), [], []
+
+    def source():
+        yield 1
+        yield REST
+        ended.append(said.wait(60))
+        yield BREATH
+        worked.append(True)
+
+    def further():
+        yield from ahead(source())
+
+    stream = ahead(further())
+    assert next(stream) == 1
+    stream.close()
+    assert ended == []
+    said.set()
+    wait_until(lambda: ended)
+    assert (ended, worked) == ([True], [])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from subprocess import PIPE
 
 import pytest
 from conftest import QUICK, made_up, write_csv
@@ -91,17 +92,27 @@ def test_the_whole_way_in_processes_of_their_own(tickets, quick, tmp_path):
     assert "Warning" not in done.stderr + answer.stderr
 
 
-def test_a_reader_that_goes_away_is_no_mistake(trained, tmp_path):
-    (tmp_path / "many.txt").write_text("a parcel\n" * 20_000)
-    command = f"{sys.executable} -m classifine predict {trained} {tmp_path / 'many.txt'}"
-    done = subprocess.run(
-        ["bash", "-c", f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=120
-    )
-    first, code = done.stdout.splitlines()
-    assert json.loads(first)["text"] == "a parcel"
-    assert code == "0"
-    assert "Traceback" not in done.stderr
-    assert "Broken" not in done.stderr
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [
+        (lambda running: running.stdout.close(), 0, ""),
+        (lambda running: running.terminate(), 130, "classifine: stopped; nothing half-written was left.\n"),
+    ],
+    ids=["a reader that goes away is no mistake", "a batch system stops us"],
+)
+def test_it_ends_also_while_standard_input_stays_open(trained, end, code, said):
+    command = [sys.executable, "-m", "classifine", "predict", str(trained), "-"]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as running:
+        try:
+            # The first chunk of them is answered, and then it waits for more.
+            running.stdin.write("a parcel\n" * 5000)
+            running.stdin.flush()
+            assert json.loads(running.stdout.readline())["text"] == "a parcel"
+            end(running)
+            assert running.wait(60) == code
+        finally:
+            running.kill()
+        assert running.stderr.read() == f"judging text of - with {trained} (torch float32)\n{said}"
 
 
 def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_path, monkeypatch):

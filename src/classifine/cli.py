@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import IO, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperGroup
@@ -359,7 +359,20 @@ def predict(
     data = build(nested(settings or {})).data
     added = Wanted(top_k, all_scores, accuracy or (0.95 if abstain else None), coverage, unlike)
     options = PredictOptions(added, engine, precision, format, _shard(shard), data)
-    use.predict(model, source, None if output == Path("-") else output, options, sys.stdin.buffer, say)
+    use.predict(model, source, None if output == Path("-") else output, options, _standard_input(), say)
+
+
+def _standard_input() -> IO[bytes]:
+    """The bytes of standard input, with a buffer of their own where it is a real file.
+
+    A thread that still waits in them when we end would hold the lock of `sys.stdin`, and Python aborts on that.
+    """
+    if sys.stdin is None:  # closed by whoever started us
+        return io.BytesIO()
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:
+        return sys.stdin.buffer
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -400,7 +413,7 @@ def explain(
 
     if html:
         use.check_page(html)
-    found = use.explain_text(model, text, text_pair, label, method, sys.stdin.buffer)
+    found = use.explain_text(model, text, text_pair, label, method, _standard_input())
     if html:
         use.write_page(html, found, top_k)
         say(f"page: {html}")

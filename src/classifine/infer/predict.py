@@ -16,7 +16,7 @@ from classifine.data.encode import pad_id, tokenise
 from classifine.data.formats import Row
 from classifine.data.read import Text, texts_of
 from classifine.doubt import likeness
-from classifine.infer.ahead import BREATH, ahead
+from classifine.infer.ahead import BREATH, REST, ahead
 from classifine.infer.engine import Engine, TorchEngine
 from classifine.infer.forward import logits, logits_by_batch
 from classifine.model.folder import Saved
@@ -65,7 +65,12 @@ def scored_chunks(
     decision, remaining, filler = saved.decision, iter(rows), pad_id(saved.reader)
 
     def tokenised() -> Iterator[tuple[list[Row], list[int], dict[str, list[list[int]]]]]:
-        while chunk := list(islice(remaining, CHUNK)):
+        while True:
+            yield REST  # standard input may never say another word
+            chunk = list(islice(remaining, CHUNK))
+            if not chunk:
+                return
+            yield BREATH
             asked = [texts_of(row, text, pair) for row in chunk]
             places = [i for i, one in enumerate(asked) if one is not None]
             given = [one for one in asked if one is not None]
