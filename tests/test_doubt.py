@@ -20,7 +20,8 @@ def drawn(rows, seed, task="single", labels=5):
 @pytest.mark.parametrize("accuracy", [0.8, 0.9, 0.95])
 def test_what_is_answered_is_as_right_as_was_wanted_on_other_rows(accuracy):
     found = Doubt.fit(*drawn(4000, 1), Decision())
-    score, share = found.threshold(accuracy)
+    score, share, reached = found.threshold(accuracy)
+    assert reached >= accuracy
     logits, truth = drawn(20_000, 2)
     scores = Decision().scores(logits)
     answered = scores.max(axis=1) >= score

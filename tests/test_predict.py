@@ -13,6 +13,8 @@ import pytest
 
 from classifine import use
 from classifine.config import Data
+from classifine.data import write
+from classifine.doubt import Doubt
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.infer import predict as predicting
 from classifine.infer.engine import TorchEngine
@@ -309,11 +311,13 @@ def test_what_is_too_unsure_is_left_unanswered_and_said(trained, tmp_path):
     expected = jsonl((tmp_path / "all.jsonl").read_text("utf-8"))
     accuracy = doubt.answered[0][2]
     label(trained, source, tmp_path / "sure.jsonl", said=said, accuracy=accuracy)
-    threshold, share = doubt.threshold(accuracy)
+    threshold, share, reached = doubt.threshold(accuracy)
     for one, other in zip(jsonl((tmp_path / "sure.jsonl").read_text("utf-8")), expected, strict=True):
         sure = one["score"] is not None and one["score"] >= threshold - 1e-6
         assert one == {**other, "label": other["label"] if sure else None}
-    told = f"answers from a score of {threshold:.4f} on: {share:.1%} of validation rows, of which {accuracy:.1%} were right"
+    told = (
+        f"answers from a score of {threshold:.4f} on: {share:.1%} of validation rows, of which {reached:.1%} were right"
+    )
     assert told in said
 
 
@@ -340,3 +344,14 @@ def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
     with pytest.raises(ConfigError, match=r"keeps nothing about doubt.*Drop --accuracy.*or train it again"):
         label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
     assert not (tmp_path / "out.jsonl").exists()
+def test_unsure_rows_have_no_labels_at_all_and_what_was_reached_is_said(saved, trained, tmp_path, monkeypatch):
+    source, said = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS]), []
+    monkeypatch.setattr(Doubt, "threshold", lambda doubt, accuracy: (1.1, 0.25, 0.97))
+    label(trained, source, tmp_path / "out.jsonl", said=said, accuracy=0.9, top_k=2)
+    for row in jsonl((tmp_path / "out.jsonl").read_text("utf-8")):
+        assert (row["label"], row["label_2"]) == (None, None)
+        assert row["score"] > row["score_2"] > 0
+    assert "answers from a score of 1.1000 on: 25.0% of validation rows, of which 97.0% were right" in said
+    assert "4 rows, 4 too unsure" in said[-1]
+
+

@@ -311,7 +311,11 @@ def predict(
         typer.Option(help="Form of standard input. [default: lines, a text each]"),
     ] = None,
     abstain: Annotated[
-        bool, typer.Option("--abstain", help="Leave a row without a label where the answer is too unsure (--accuracy).")
+        bool,
+        typer.Option(
+            "--abstain",
+            help="Leave a row without labels, but with its scores, where the answer is too unsure (--accuracy).",
+        ),
     ] = False,
     accuracy: Annotated[
         float | None,

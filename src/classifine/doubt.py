@@ -65,22 +65,23 @@ class Doubt:
             "likeness": self.likeness,
         }  # fmt: skip
 
-    def threshold(self, accuracy: float) -> tuple[float, float]:
-        """(score, share): answer from this score on, and this share of rows like validation's is answered so well.
+    def threshold(self, accuracy: float) -> tuple[float, float, float]:
+        """(score, share, reached): answer from this score on, and this share of rows like validation's is answered,
+        of which so many are right: `accuracy` at least.
 
         ConfigError where not even the surest are, or where several labels are decided on.
         """
         if not self.answered:
             raise ConfigError("--accuracy is for classifiers that choose one label; this one does not. Drop it.")
-        fitting = [(share, score) for share, score, reached in self.answered if reached >= accuracy]
+        fitting = [(share, score, reached) for share, score, reached in self.answered if reached >= accuracy]
         if not fitting:
             best = max(reached for _, _, reached in self.answered)
             raise ConfigError(
                 f"--accuracy is {accuracy:g}; on validation rows at most {best:.3f} was reached, however few are "
                 "answered. Lower it."
             )
-        share, score = max(fitting)
-        return score, share
+        share, score, reached = max(fitting)
+        return score, share, reached
 
     def misfit(self, coverage: float) -> float:
         """The misfit up to which a label belongs to the set that holds the truth with this probability at least.

@@ -78,7 +78,7 @@ def predict_file(
     if options.wanted.accuracy:
         say(
             f"answers from a score of {answer.threshold:.4f} on: {answer.share:.1%} of validation rows, of which "
-            f"{options.wanted.accuracy:.1%} were right"
+            f"{answer.reached:.1%} were right"
         )
     with ExitStack() as opened:
         journal = None

@@ -36,7 +36,7 @@ class Judged:
 class Wanted:
     """What to add to each row.
 
-    The `top_k` best labels, or all scores; `accuracy` leaves rows without a label that would be answered less well,
+    The `top_k` best labels, or all scores; `accuracy` leaves rows without labels that would be answered less well,
     `coverage` adds the set of labels that holds the truth so often, `unlike` whether the text is unlike those of training.
     """
 
@@ -100,9 +100,9 @@ class Answer:
         self._decision, task = saved.decision, saved.labels.task
         self._top_k = min(wanted.top_k, len(self._names))
         self._doubt = saved.doubt if wanted.accuracy or wanted.coverage or wanted.unlike else None
-        self.threshold, self.share = 0.0, 1.0
+        self.threshold, self.share, self.reached = 0.0, 1.0, 0.0
         if self._doubt and wanted.accuracy:
-            self.threshold, self.share = self._doubt.threshold(wanted.accuracy)
+            self.threshold, self.share, self.reached = self._doubt.threshold(wanted.accuracy)
         ranks = [""] + [f"_{rank}" for rank in range(2, self._top_k + 1)]
         best = [f"{word}{rank}" for rank in ranks for word in ("label", "score")]
         if task == "multi":
@@ -132,10 +132,9 @@ class Answer:
             given = self._decision.choose(scores)
             values.append([name for name, holds in zip(self._names, given, strict=True) if holds])
         if task == "single" or self._top_k > 1:
+            sure = scores.max() >= self.threshold
             for i in self._decision.ranked(scores, self._top_k):
-                values += [self._names[i], round(float(scores[i]), 6)]
-            if scores.max() < self.threshold:
-                values[0] = None
+                values += [self._names[i] if sure else None, round(float(scores[i]), 6)]
         values += [round(float(score), 6) for score in scores] if self._all else []
         if self._doubt and self._wanted.coverage:
             held = self._doubt.sets(scores, self._wanted.coverage)
