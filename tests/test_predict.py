@@ -16,6 +16,7 @@ from classifine.config import Data
 from classifine.data import write
 from classifine.doubt import Doubt
 from classifine.errors import ConfigError, DataError, OutputError
+from classifine.infer import files
 from classifine.infer import predict as predicting
 from classifine.infer.engine import TorchEngine
 from classifine.infer.files import PredictOptions
@@ -288,6 +289,32 @@ def test_outputs_that_cannot_be(trained, tmp_path):
             label(trained, source, tmp_path / output)
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet"])
+def test_rows_that_a_sheet_cannot_hold_are_refused_before_the_work(name, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "MAX_XLSX_ROWS", len(TEXTS))
+    monkeypatch.setattr(files, "open_engine", None)
+    source = SOURCES[name](tmp_path / name)
+    with pytest.raises(OutputError, match=r"An xlsx sheet holds 4 lines, and there are more\. Write \.csv"):
+        label(trained, source, tmp_path / "out.xlsx")
+    monkeypatch.undo()
+    assert label(trained, source, tmp_path / "out.xlsx", shard=(1, 2)) == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "xlsx"])
+def test_a_part_without_rows_has_the_columns_of_the_others(ending, trained, tmp_path):
+    source, said = write_jsonl(tmp_path / "in.jsonl", [{"id": "1", "text": "my parcel"}]), []
+    counts = [label(trained, source, tmp_path / f"{i}.{ending}", said=said, shard=(i, 2)) for i in (1, 2)]
+    assert counts == [0, 1]
+    assert f"{source}: no rows of 1 (--shard 1/2)" in said
+    empty, full = tmp_path / f"1.{ending}", tmp_path / f"2.{ending}"
+    if ending == "csv":
+        assert empty.read_text("utf-8") == full.read_text("utf-8").splitlines(keepends=True)[0]
+    elif ending == "parquet":
+        assert pq.read_schema(empty).equals(pq.read_schema(full))
+    else:
+        assert read_back(empty) == []
+
+
 def test_a_column_that_comes_late_is_refused_before_anything_is_written(trained, tmp_path):
     rows = [{"text": f"parcel {i}"} for i in range(1200)] + [{"text": "late", "label": "mine"}]
     source = tmp_path / "in.jsonl"
@@ -321,6 +348,17 @@ def test_what_is_too_unsure_is_left_unanswered_and_said(trained, tmp_path):
     assert told in said
 
 
+def test_unsure_rows_have_no_labels_at_all_and_what_was_reached_is_said(saved, trained, tmp_path, monkeypatch):
+    source, said = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS]), []
+    monkeypatch.setattr(Doubt, "threshold", lambda doubt, accuracy: (1.1, 0.25, 0.97))
+    label(trained, source, tmp_path / "out.jsonl", said=said, accuracy=0.9, top_k=2)
+    for row in jsonl((tmp_path / "out.jsonl").read_text("utf-8")):
+        assert (row["label"], row["label_2"]) == (None, None)
+        assert row["score"] > row["score_2"] > 0
+    assert "answers from a score of 1.1000 on: 25.0% of validation rows, of which 97.0% were right" in said
+    assert "4 rows, 4 too unsure" in said[-1]
+
+
 def test_sets_and_texts_that_are_unlike(trained, tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, ""]])
     label(trained, source, tmp_path / "out.jsonl", coverage=0.999, unlike=True)
@@ -344,14 +382,3 @@ def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
     with pytest.raises(ConfigError, match=r"keeps nothing about doubt.*Drop --accuracy.*or train it again"):
         label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
     assert not (tmp_path / "out.jsonl").exists()
-def test_unsure_rows_have_no_labels_at_all_and_what_was_reached_is_said(saved, trained, tmp_path, monkeypatch):
-    source, said = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS]), []
-    monkeypatch.setattr(Doubt, "threshold", lambda doubt, accuracy: (1.1, 0.25, 0.97))
-    label(trained, source, tmp_path / "out.jsonl", said=said, accuracy=0.9, top_k=2)
-    for row in jsonl((tmp_path / "out.jsonl").read_text("utf-8")):
-        assert (row["label"], row["label_2"]) == (None, None)
-        assert row["score"] > row["score_2"] > 0
-    assert "answers from a score of 1.1000 on: 25.0% of validation rows, of which 97.0% were right" in said
-    assert "4 rows, 4 too unsure" in said[-1]
-
-

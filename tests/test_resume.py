@@ -1,6 +1,7 @@
 """A long prediction: killed and begun again it gives the same bytes, and its parts joined are the whole."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -8,18 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import made_up
+from rich.console import Console
 
 from classifine import use
-from classifine.errors import DataError
-from classifine.infer import files, predict
+from classifine.errors import DataError, OutputError
+from classifine.infer import files, meter, predict
+from classifine.infer.engine import open_engine
 from classifine.infer.files import PredictOptions
 from classifine.infer.journal import Journal
+from classifine.infer.meter import Meter
 from classifine.infer.predict import Wanted
 
 ROWS = 9000
@@ -54,7 +59,7 @@ def rows_in(journal):
 def test_killed_at_random_points_it_gives_the_same_bytes(trained, many, tmp_path, ending, ends):
     whole, output = tmp_path / f"whole.{ending}", tmp_path / f"again.{ending}"
     answer(trained, many, whole)
-    journal = tmp_path / f".again.{ending}.answers"
+    journal = tmp_path / ".again.answers"
     draw, before = random.Random(7), 0
     command = [sys.executable, "-m", "classifine", "predict", str(trained), str(many), "-o", str(output)]
     for end in ends:
@@ -68,8 +73,11 @@ def test_killed_at_random_points_it_gives_the_same_bytes(trained, many, tmp_path
         assert rows_in(journal) >= before > -1
         before = rows_in(journal) // predict.CHUNK * predict.CHUNK
         assert 0 < before < ROWS
+    # What a killed process had written of the file, whether it was killed while it wrote or not.
+    (tmp_path / f".{output.name}.0123abcd").write_bytes(b"PAR1")
     said = []
     assert answer(trained, many, output, said) == ROWS
+    assert sorted(item.name for item in tmp_path.iterdir()) == [output.name, whole.name]
     assert f"goes on after the {before} rows that were answered before" in said
     assert output.read_bytes() == whole.read_bytes()
     assert not journal.exists()
@@ -110,12 +118,59 @@ def test_types_of_columns_stay(trained, many, tmp_path):
 
 def test_another_job_does_not_go_on_with_the_answers_of_the_first(trained, many, tmp_path):
     said = []
-    for options in ({"wanted": Wanted(top_k=2)}, {"wanted": Wanted(all_scores=True)}, {"precision": "bf16"}):
-        journal = Journal(tmp_path / "out.jsonl", {"some": "other job"}, predict.CHUNK)
-        journal.add([["praise", 1.0]] * predict.CHUNK)
-        journal.close()
-        answer(trained, many, tmp_path / "out.jsonl", said, **options)
+    journal = Journal(tmp_path / "out.jsonl", {"some": "other job"}, predict.CHUNK)
+    journal.add([["praise", 1.0]] * predict.CHUNK)
+    journal.close()
+    with pytest.raises(OutputError, match="holds 1024 answered rows of another job"):
+        answer(trained, many, tmp_path / "out.jsonl", said)
+    answer(trained, many, tmp_path / "out.jsonl", said, start_over=True)
     assert not any("goes on" in line for line in said)
+    assert [item.name for item in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"wanted": Wanted(top_k=2)}, {"wanted": Wanted(all_scores=True)}, {"precision": "bf16"}]
+)
+def test_another_flag_makes_another_job(saved, many, options):
+    jobs = [
+        files._job(saved, open_engine(saved, one.engine, one.precision), many, one, (("text",), None))
+        for one in (PredictOptions(), PredictOptions(**options))
+    ]
+    assert jobs[0] != jobs[1]
+    assert files._job(saved, open_engine(saved), many, PredictOptions(start_over=True), (("text",), None)) == jobs[0]
+
+
+def test_what_one_form_cannot_hold_goes_on_in_another(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "CHUNK", 32)
+    monkeypatch.setattr(files, "CHUNK", 32)
+    source, said = tmp_path / "in.jsonl", []
+    rows = [{"text": text, "mixed": i} for i, (text, _) in enumerate(made_up(63))] + [{"text": "late", "mixed": "x"}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def refusing(rows, path, *rest):
+        list(rows)
+        raise OutputError("A column holds values of several types. Write .jsonl instead.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_rows", refusing)
+        with pytest.raises(OutputError):
+            answer(trained, source, tmp_path / "mix.parquet", said)
+    told = "64 rows are answered. The same command goes on from there, also with another ending of -o."
+    assert said[-1] == told
+    assert answer(trained, source, tmp_path / "mix.jsonl", said) == 64
+    assert "goes on after the 64 rows that were answered before" in said
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["in.jsonl", "mix.jsonl"]
+
+
+def test_standard_input_and_a_file_do_not_write_to_one_output(trained, tmp_path):
+    held = Journal(tmp_path / "out.jsonl", {}, predict.CHUNK)
+    with pytest.raises(OutputError, match="Another process is writing"):
+        use.predict(
+            trained, "-", tmp_path / "out.jsonl", PredictOptions(), io.BytesIO(b"a parcel\n"), lambda line: None
+        )
+    held.close()
+    use.predict(trained, "-", tmp_path / "out.jsonl", PredictOptions(), io.BytesIO(b"a parcel\n"), lambda line: None)
+    assert [item.name for item in tmp_path.iterdir()] == ["out.jsonl"]
 
 
 @pytest.mark.parametrize("parts", [1, 3, 4])
@@ -146,6 +201,14 @@ def test_progress_is_said_of_a_long_job(trained, many, tmp_path, monkeypatch):
     assert 5 < len(told) <= 10
     assert told[-1].startswith("predicting: 100 %, ")
     assert told[-1].endswith("rows/s, 0 s left")
+
+
+def test_the_bar_of_a_job_that_goes_on_reaches_its_end(monkeypatch):
+    monkeypatch.setattr(meter, "Console", lambda stderr: Console(file=io.StringIO(), force_terminal=True))
+    with closing(Meter("predicting", 9000, lambda line: None)) as told:
+        told.skip(6000)
+        told.add(3000)
+        assert told._bar.tasks[0].percentage == 100
 
 
 def test_memory_does_not_grow_with_the_rows(trained, many, tmp_path):

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from classifine.config import Data
+from classifine.data import write
 from classifine.data.formats import form_of, open_table
-from classifine.data.write import check_target, output_form, write_rows
+from classifine.data.write import check_room, check_target, output_form, remove_leftovers, write_rows
 from classifine.errors import OutputError
 
 NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz", "a.jsonl.gz"]
@@ -193,6 +194,29 @@ def test_check_target(tmp_path):
         check_target(tmp_path)
     with pytest.raises(OutputError, match=r"does not exist\. Make it or change -o"):
         check_target(tmp_path / "gone" / "a.csv")
+
+
+@pytest.mark.parametrize("count", [9, 10, 12])
+def test_rows_that_a_sheet_cannot_hold_are_counted_first(monkeypatch, count):
+    monkeypatch.setattr(write, "MAX_XLSX_ROWS", 10)
+    check_room("csv", broken(count), count)
+    check_room("xlsx", broken(count), 5)
+    rows = ({"text": "x"} for _ in range(count))
+    if count == 9:
+        check_room("xlsx", rows, count)
+    else:
+        with pytest.raises(OutputError, match=r"holds 10 lines, and there are more\. Write \.csv instead"):
+            check_room("xlsx", rows, count)
+
+
+def test_only_what_was_not_finished_is_removed(tmp_path):
+    other = [".a.csv.0123456", ".a.csv.0123abcg", ".a.csv.0123abcd.gz", ".b.csv.0123abcd", ".aXcsv.0123abcd", "a.csv"]
+    for name in [*other, ".a.csv.0123abcd"]:
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".a.csv.00000000").mkdir()
+    (tmp_path / ".a.csv.00000001").symlink_to("a.csv")
+    remove_leftovers(tmp_path / "a.csv")
+    assert {item.name for item in tmp_path.iterdir()} == {*other, ".a.csv.00000000", ".a.csv.00000001"}
 
 
 @pytest.mark.parametrize(("name", "form"), [("a.csv", "csv"), ("a.jsonl.gz", "jsonl"), ("a.pq", "parquet")])

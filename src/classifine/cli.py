@@ -332,13 +332,21 @@ def predict(
     precision: Precision = "auto",
     shard: Annotated[
         str,
-        typer.Option(metavar="I/N", help="Label the I-th of N runs of rows only; joined in order they are the whole."),
+        typer.Option(
+            metavar="I/N",
+            help="Label the I-th of N runs of rows only; joined in order they are the whole, where csv and tsv keep the "
+            "header of the first alone.",
+        ),
     ] = "1/1",
+    start_over: Annotated[
+        bool, typer.Option("--start-over", help="Throw away the rows that a stopped job answered for OUT.")
+    ] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Add a label and its score to every row of a file, in order.
 
-    A job that was stopped goes on where it was, when the same command is given again.
+    A job that was stopped goes on where it was, when the same command is given again, also with another ending of OUT.
+    Another job for OUT is refused meanwhile, unless --start-over throws away what was answered.
 
     The columns of the rows stay, and by what was learned these come behind them:
 
@@ -362,7 +370,7 @@ def predict(
 
     data = build(nested(settings or {})).data
     added = Wanted(top_k, all_scores, accuracy or (0.95 if abstain else None), coverage, unlike)
-    options = PredictOptions(added, engine, precision, format, _shard(shard), data)
+    options = PredictOptions(added, engine, precision, format, _shard(shard), data, start_over)
     use.predict(model, source, None if output == Path("-") else output, options, _standard_input(), say)
 
 

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import math
+import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from classifine.errors import DataError, OutputError
 
 BAR = "|"  # between several labels in a cell
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
+_RANDOM = 4  # bytes in the name of a file that is not finished
 
 
 def write_rows(
@@ -68,6 +70,16 @@ def check_target(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise OutputError(f"The folder of {path} does not exist. Make it or change -o.")
     output_form(path)
+
+
+def check_room(form: str, rows: Iterable[Row], about: int) -> None:
+    """OutputError, before any work is done, where a form cannot hold so many rows: where `about` is near, all count."""
+    if form == "xlsx" and about + 1 >= MAX_XLSX_ROWS and sum(1 for _ in islice(rows, MAX_XLSX_ROWS)) == MAX_XLSX_ROWS:
+        raise _too_many()
+
+
+def _too_many() -> OutputError:
+    return OutputError(f"An xlsx sheet holds {MAX_XLSX_ROWS:,} lines, and there are more. Write .csv instead.")
 
 
 def _write_text(rows: Iterable[Row], file: IO[str], form: str, columns: Sequence[str]) -> int:
@@ -197,9 +209,7 @@ def _write_xlsx(rows: Iterable[Row], place: Path, columns: Sequence[str]) -> int
             sheet.append([_cell(sheet, name) for name in header])
         for count, row in enumerate(rows, 1):
             if count == MAX_XLSX_ROWS:
-                raise OutputError(
-                    f"An xlsx sheet holds {MAX_XLSX_ROWS:,} lines, and there are more. Write .csv instead."
-                )
+                raise _too_many()
             sheet.append([_cell(sheet, in_one(row.get(name))) for name in header])
     finally:
         sheet.close()
@@ -220,9 +230,18 @@ def _cell(sheet: Any, value: Any) -> Any:
     return cell
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed had written of `path`; for who knows that none is at work on it now."""
+    unfinished = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _RANDOM}}}")
+    with contextlib.suppress(OSError):
+        for item in path.absolute().parent.iterdir():
+            if unfinished.fullmatch(item.name) and item.is_file() and not item.is_symlink():
+                item.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _in_place(path: Path) -> Iterator[Path]:
-    place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    place = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
     try:
         yield place
         if place.exists():

@@ -5,7 +5,7 @@ moment and goes on where it was.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
@@ -18,8 +18,8 @@ from classifine.data.columns import Columns, find_text
 from classifine.data.encoding import open_binary
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
-from classifine.data.write import output_form, write_rows
-from classifine.errors import DataError
+from classifine.data.write import check_room, output_form, remove_leftovers, write_rows
+from classifine.errors import DataError, OutputError
 from classifine.infer.engine import Engine, open_engine
 from classifine.infer.journal import Journal, Values
 from classifine.infer.meter import Meter
@@ -37,7 +37,8 @@ _BLOCK = 1 << 22  # bytes that are looked at at once to count lines
 class PredictOptions:
     """What to add to each row, how to run, and in `data` how to read: `data.text` names the columns to judge.
 
-    `shard` (i, n) takes the i-th of n runs of neighbouring rows, counted from 1.
+    `shard` (i, n) takes the i-th of n runs of neighbouring rows, counted from 1. `start_over` throws away what a
+    stopped job left.
     """
 
     wanted: Wanted = Wanted()
@@ -46,6 +47,7 @@ class PredictOptions:
     form: str | None = None
     shard: tuple[int, int] = (1, 1)
     data: Data = Data()
+    start_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def predict_file(
     the rows cannot be read or have no text, OutputError where they cannot be written; the file is whole or absent. A
     job that was stopped goes on after the last rows that it answered.
     """
-    given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, say)
+    form = None if output is None else output_form(output)
+    given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, form, say)
     columns = list(dict.fromkeys(name for row in given.sample for name in row))
     text, pair = _texts(saved, source, given.sample, columns, options.data)
     engine = open_engine(saved, options.engine, options.precision)
@@ -82,14 +85,19 @@ def predict_file(
         )
     with ExitStack() as opened:
         journal = None
-        if output is not None and given.path is not None:
+        if output is not None:
+            # Of standard input nothing can be kept, but nobody else should write to the same file meanwhile.
             job = _job(saved, engine, given.path, options, (text, pair))
-            journal = opened.enter_context(_kept(Journal(output, job, CHUNK), say))
+            held = opened.enter_context(_kept(Journal(output, job, CHUNK, options.start_over), say))
+            if held.after_a_kill:
+                remove_leftovers(output)
+            journal = held if given.path else None
         stream = _Stream(saved, engine, answer, journal, (text, pair), source)
         if given.total is not None:
             stream.meter = opened.enter_context(closing(Meter("predicting", given.total, say, silent=_QUICK)))
-        target = output_form(output) if output else given.form if given.form in ("csv", "tsv") else "jsonl"
-        count = write_rows(stream.answered(given.rows, columns), output, target, {**given.types, **answer.types})
+        rows = opened.enter_context(closing(stream.answered(given.rows, columns)))
+        target = form or (given.form if given.form in ("csv", "tsv") else "jsonl")
+        count = write_rows(rows, output, target, {**given.types, **answer.types}, [*columns, *answer.columns])
         if journal is not None:
             journal.remove()
     blank, unsure = stream.blank, stream.unsure
@@ -112,7 +120,7 @@ class _Stream:
     blank: int = 0
     unsure: int = 0
 
-    def answered(self, rows: Iterable[Row], columns: list[str]) -> Iterator[Row]:
+    def answered(self, rows: Iterable[Row], columns: list[str]) -> Generator[Row, None, None]:
         """Every row with its answer, in order: those that the journal holds, then those of the network."""
         known, remaining = set(columns), iter(rows)
         for row, values in chain(self._known(remaining), self._new(remaining)):
@@ -154,9 +162,11 @@ def _kept(journal: Journal, say: Say) -> Iterator[Journal]:
         except DataError:
             journal.remove()  # the input must change, and then it is another job
             raise
-        except BaseException:
+        except BaseException as error:
+            # What does not go into one form may go into another, and the journal serves both.
+            more = ", also with another ending of -o" if isinstance(error, OutputError) else ""
             if journal.kept:
-                say(f"{journal.kept} rows are answered. The same command goes on from there.")
+                say(f"{journal.kept} rows are answered. The same command goes on from there{more}.")
             raise
 
 
@@ -176,13 +186,13 @@ def _texts(
     return find_text(sample, wanted.text or trained.text, source, pair), pair
 
 
-def _job(saved: Saved, engine: Engine, path: Path, options: PredictOptions, asked: Any) -> dict[str, Any]:
-    """What makes two jobs the same, so that one may go on with the other's answers."""
-    file = path.stat()
+def _job(saved: Saved, engine: Engine, path: Path | None, options: PredictOptions, asked: Any) -> dict[str, Any]:
+    """What makes two jobs the same, so that one may go on with the other's answers; people read its names."""
+    file = path.stat() if path else None
     return {
-        "classifine": __version__, "record": saved.record, "engine": engine.name, "asked": asked, "chunk": CHUNK,
-        "input": [str(path.absolute()), file.st_size, file.st_mtime_ns],
-        "options": [asdict(options.wanted), options.form, options.shard, options.data.model_dump(mode="json")],
+        "version": __version__, "classifier": saved.record, "engine": engine.name, "columns": asked, "chunk": CHUNK,
+        "input": [str(path.absolute()), file.st_size, file.st_mtime_ns] if path and file else [],
+        "flags": [asdict(options.wanted), options.form, options.shard, options.data.model_dump(mode="json")],
     }  # fmt: skip
 
 
@@ -195,19 +205,24 @@ def _unpaired(source: str, trained: str | None, pair: str | None, columns: list[
     )
 
 
-def _file(path: Path, options: PredictOptions, say: Say) -> _Input:
+def _file(path: Path, options: PredictOptions, target: str | None, say: Say) -> _Input:
+    """A file, its rows or those of a shard; OutputError where the form `target` cannot hold so many."""
     table = open_table(path, options.data, options.form)
     for note in table.notes:
         say(f"{path}: {note}")
     form, sample = options.form or form_of(path), sample_of(table)
     number, parts = options.shard
+    first, last = 0, None
     if parts == 1:
         total = None if form == "xlsx" else table.known or _about(path)
-        return _Input(path, form, sample, table.rows(), total, table.types)
-    total = table.known if table.known is not None else sum(1 for _ in table.rows())
-    first, last = total * (number - 1) // parts, total * number // parts
-    say(f"{path}: rows {first + 1} to {last} of {total} (--shard {number}/{parts})")
-    return _Input(path, form, sample, islice(table.rows(), first, last), last - first, table.types)
+    else:
+        whole = table.known if table.known is not None else sum(1 for _ in table.rows())
+        first, last = whole * (number - 1) // parts, whole * number // parts
+        total = last - first
+        say(f"{path}: {f'rows {first + 1} to {last}' if total else 'no rows'} of {whole} (--shard {number}/{parts})")
+    if target is not None and total is not None:
+        check_room(target, islice(table.rows(), first, last), total)
+    return _Input(path, form, sample, islice(table.rows(), first, last), total, table.types)
 
 
 def _about(path: Path) -> int:

@@ -1,10 +1,10 @@
 """The answers of a long prediction as they come, beside the file they will stand in: what was answered stays answered.
 
 A line of JSON a row, after a first line that tells which job it is. A job that was stopped goes on after the last
-whole chunk; another job begins anew. It knows nothing about networks or forms of files.
+whole chunk; the answers of another job are never thrown away unasked. It knows nothing about networks or forms of files:
+the journal is named after the file without its ending, so that a job may go on in another form.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -14,28 +14,34 @@ from typing import IO, Any
 from classifine.errors import OutputError
 
 Values = list[Any]
+_TRIES = 10  # to lock a file that is still in its place
 
 
 class Journal:
     """Answers kept in a hidden file beside `target`; `done` is the number of rows that need not be answered again.
 
-    OutputError where another process writes to it, or where it cannot be written.
+    OutputError where another process writes to it, where it cannot be written, or where it has answers of another
+    job, unless `start_over` throws away whatever is there. `after_a_kill` tells that a process which nobody could stop
+    gently may have left more than this file, and that no other one is at work here.
     """
 
-    def __init__(self, target: Path, job: dict[str, Any], chunk: int) -> None:
-        self._path = target.with_name(f".{target.name}.answers")
+    def __init__(self, target: Path, job: dict[str, Any], chunk: int, start_over: bool = False) -> None:
+        bare = target.with_suffix("") if target.suffix.lower() == ".gz" else target
+        self.path = target.with_name(f".{bare.stem}.answers")
         self._head = json.dumps(job, sort_keys=True).encode() + b"\n"
         self.done = self.kept = 0
+        self._file, locked = self._opened()
         try:
-            self._file: IO[bytes] = self._path.open("r+b" if self._path.exists() else "w+b")
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be written: {error.strerror}. Change -o.") from None
-        self._lock()
-        self._find(chunk)
+            first = self._file.readline()
+            self.after_a_kill = locked and bool(first)
+            self._find(b"" if start_over else first, chunk)
+        except BaseException:
+            self._file.close()
+            raise
 
     def before(self) -> Iterator[Values]:
         """The answers that were there, in order."""
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             file.readline()
             for _ in range(self.done):
                 yield json.loads(file.readline())
@@ -49,7 +55,11 @@ class Journal:
 
     def remove(self) -> None:
         """The job is done, or nothing of it is worth keeping."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self.path.unlink(missing_ok=True)  # while it is locked: nobody else can have begun with it
+        except PermissionError:  # Windows removes no file that is open
+            self._file.close()
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
     def close(self) -> None:
@@ -58,32 +68,78 @@ class Journal:
             self.remove()
         self._file.close()
 
-    def _lock(self) -> None:
-        with contextlib.suppress(ImportError):
+    def _opened(self) -> tuple[IO[bytes], bool]:
+        """The file, made if need be, and whether it is locked."""
+        file, locked = self._open()
+        for _ in range(_TRIES):
+            if not locked or self._in_place(file):
+                break
+            file.close()
+            file, locked = self._open()
+        return file, locked
+
+    def _open(self) -> tuple[IO[bytes], bool]:
+        try:
+            number = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}. Change -o.") from None
+        file = os.fdopen(number, "r+b")
+        return file, self._lock(file)
+
+    def _in_place(self, file: IO[bytes]) -> bool:
+        """Whether the file still has its name: the one who had the lock may have removed it meanwhile."""
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _lock(self, file: IO[bytes]) -> bool:
+        """Whether the file is locked now: some systems of files have no locks, and Windows has others."""
+        try:
             import fcntl
 
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._file.close()
-                raise OutputError(
-                    f"Another process is writing to {self._path.name}. Wait for it to end, or change -o."
-                ) from None
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise OutputError(
+                f"Another process is writing to {self.path.name}. Wait for it to end, or change -o."
+            ) from None
+        except (ImportError, OSError):
+            return False
+        return True
 
-    def _find(self, chunk: int) -> None:
-        """Count the whole chunks of this job and cut off what follows them; of another job everything."""
+    def _find(self, first: bytes, chunk: int) -> None:
+        """Count the whole chunks of this job and cut off what follows them; OutputError where they are of another."""
         end = 0
-        if self._file.readline() == self._head:
-            end = place = len(self._head)
+        if first == self._head:
+            end = place = len(first)
             for number, line in enumerate(self._file, 1):
                 if not line.endswith(b"\n"):
                     break
                 place += len(line)
                 if number % chunk == 0:
                     end, self.done = place, number
+        else:
+            self._refuse(first)
         self.kept = self.done
         self._file.seek(end)
         self._file.truncate()
         if not end:
             self._file.write(self._head)
             self._file.flush()
+
+    def _refuse(self, first: bytes) -> None:
+        """OutputError where the file begins with another job and has answers of it."""
+        try:
+            other = json.loads(first)
+        except ValueError:
+            return
+        count = sum(line.endswith(b"\n") for line in self._file)
+        if not isinstance(other, dict) or not count:
+            return
+        own = json.loads(self._head)
+        parts = ", ".join(sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name)))
+        raise OutputError(
+            f"{self.path} holds {count} answered rows of another job, which differs in: {parts}. Give the same command as "
+            "before to go on with it, throw its answers away with --start-over, or change -o."
+        )

@@ -45,6 +45,8 @@ class Meter:
         """Some rows were done before; they count for nothing in the rate."""
         self._total -= min(rows, self._total - 1)
         self._start = time.monotonic()
+        if self._bar:
+            self._bar.reset(self._task, total=self._total)
 
     def close(self) -> None:
         """Give the terminal back, also after an interruption."""
