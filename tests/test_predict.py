@@ -336,7 +336,7 @@ def test_what_is_too_unsure_is_left_unanswered_and_said(trained, tmp_path):
     doubt = load(trained).doubt
     label(trained, source, tmp_path / "all.jsonl")
     expected = jsonl((tmp_path / "all.jsonl").read_text("utf-8"))
-    accuracy = doubt.answered[0][2]
+    accuracy = 0.6  # twelve validation rows show no more than 12 of 13
     label(trained, source, tmp_path / "sure.jsonl", said=said, accuracy=accuracy)
     threshold, share, reached = doubt.threshold(accuracy)
     for one, other in zip(jsonl((tmp_path / "sure.jsonl").read_text("utf-8")), expected, strict=True):

@@ -67,21 +67,27 @@ class Doubt:
 
     def threshold(self, accuracy: float) -> tuple[float, float, float]:
         """(score, share, reached): answer from this score on, and this share of rows like validation's is answered,
-        of which so many are right: `accuracy` at least.
+        of which so many are right: `accuracy` at least, also with one more error among them.
 
-        ConfigError where not even the surest are, or where several labels are decided on.
+        The best of many points flatters where rows are few; with the further error the share of wrong answers among new
+        ones is on average what was asked for (Angelopoulos et al. 2022, "Conformal Risk Control"). ConfigError where
+        the rows do not show so much, or where several labels are decided on.
         """
         if not self.answered:
             raise ConfigError("--accuracy is for classifiers that choose one label; this one does not. Drop it.")
-        fitting = [(share, score, reached) for share, score, reached in self.answered if reached >= accuracy]
+        sure = [self._with_one_more_error(share, reached) for share, _, reached in self.answered]
+        fitting = [point for point, least in zip(self.answered, sure, strict=True) if least >= accuracy]
         if not fitting:
-            best = max(reached for _, _, reached in self.answered)
             raise ConfigError(
-                f"--accuracy is {accuracy:g}; on validation rows at most {best:.3f} was reached, however few are "
-                "answered. Lower it."
+                f"--accuracy is {accuracy:g}; {self.rows} validation rows show {max(sure):.3f} at most, however few are "
+                "answered. Lower it, or train with more validation rows."
             )
         share, score, reached = max(fitting)
         return score, share, reached
+
+    def _with_one_more_error(self, share: float, reached: float) -> float:
+        answered = share * self.rows
+        return answered * reached / (answered + 1)
 
     def misfit(self, coverage: float) -> float:
         """The misfit up to which a label belongs to the set that holds the truth with this probability at least.
