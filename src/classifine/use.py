@@ -187,12 +187,12 @@ def report(model: Path, output: Path | None, overwrite: bool) -> Path:
     Nothing is trained, judged or loaded. Raises OutputError where `output` cannot be written or is another file that
     may not be replaced.
     """
+    made = report_page(model)
     target = output or model / PAGE
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise OutputError(f"{target} cannot be written: it is a folder, or its folder does not exist. Change -o.")
     if output is not None and output.exists() and not overwrite:
         raise OutputError(f"{output} exists already. Give another file with -o, or replace it with --overwrite.")
-    made = report_page(model)
     with in_place(target) as place:
         place.write_text(made, encoding="utf-8")
     return target

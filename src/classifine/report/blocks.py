@@ -75,11 +75,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class Explained:
-    """A text with its words marked by what they add, under a heading."""
+    """A text with its words marked by what they add, under a heading; with the score of the label where it has one."""
 
     heading: str
     explanation: Explanation
     note: str = ""
+    scored: bool = True
     kind: str = field(default="explained", init=False)
 
 

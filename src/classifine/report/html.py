@@ -39,7 +39,7 @@ class Script:
 
     name: str
     text: Markup
-    licence: str
+    licence: Markup
     digest: str
 
 
@@ -73,7 +73,7 @@ def _scripts() -> tuple[Script, ...]:
         text = (STATIC / name).read_bytes().decode("utf-8")
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
         told = (STATIC / licence).read_text(encoding="utf-8").strip() if licence else ""
-        found.append(Script(name, Markup(text), told, digest))
+        found.append(Script(name, Markup(text), Markup(told), digest))
     return tuple(found)
 
 

@@ -301,7 +301,7 @@ def _length_chart(tokens: TokensFact) -> Chart:
     reading += " The last bar counts all longer texts, too." if more else ""
     table = Table("length-table", "Tokens of the texts", heads, rows)
     return Chart(
-        "length", "lengths", "Tokens of the texts", reading,
+        "tokens", "lengths", "Tokens of the texts", reading,
         {"rows": data, "splits": list(tokens.splits), "max_length": tokens.max_length}, table,
     )  # fmt: skip
 
@@ -571,9 +571,12 @@ def _explained(kept: Kept) -> Iterator[Block]:
     if not kept.why.errors:
         yield Note(kept.why.missing or "No error is explained.")
         return
+    told = "speak for the label that is named, red and dashed ones against it"
+    if kept.task == "score":
+        told = "make the number larger, red and dashed ones smaller"
     yield Note(
-        f"The {len(kept.why.errors)} worst explained: blue and underlined words speak for the label that is named, red and "
-        "dashed ones against it; bold is strong. A word adds what the label loses when the word is left out."
+        f"The {len(kept.why.errors)} worst explained: blue and underlined words {told}; bold is strong. A word adds what the "
+        f"{'number' if kept.task == 'score' else 'logit of the label'} loses when the word is left out."
     )
     for one in kept.why.errors:
         truth, answer = words(one.truth).text, words(one.prediction).text
@@ -584,7 +587,7 @@ def _explained(kept: Kept) -> Iterator[Block]:
             note = f"Answered: {shortened(answer)}. Truth: {shortened(truth)}."
         if one.cut:
             note = f"{note} Only the beginning of the text is explained.".strip()
-        yield Explained(f"Row {one.id}: {about}", one.explanation, note)
+        yield Explained(f"Row {one.id}: {about}", one.explanation, note, kept.task != "score")
 
 
 def _suspects(kept: Kept) -> Iterator[Block]:

@@ -66,7 +66,7 @@
         color: colour(kinds), legend: kinds.map((name, i) => [name, COLOURS[i]]),
         marks: [
           ...(best === null ? [] : [Plot.ruleX([best], dashed)]),
-          Plot.lineY(rows, { x: "epoch", y: "value", stroke: "kind", strokeWidth: 2 }),
+          Plot.lineY(rows, { x: "epoch", y: "value", z: "kind", stroke: "kind", strokeWidth: 2 }),
           Plot.dot(rows, { x: "epoch", y: "value", fill: "kind", symbol: "kind", r: 4.5, tip: true }),
         ],
         symbol: { domain: kinds, range: ["circle", "square", "triangle"].slice(0, kinds.length) },
@@ -105,7 +105,7 @@
         opacity: { domain: [0, 1], range: [0.04, 1] },
         marks: [
           Plot.cell(cells, { x: "answered", y: "true", fill: ONE, fillOpacity: "share", tip: { channels: { rows: "rows", share: (cell) => percent(cell.share) }, format: { fillOpacity: false } } }),
-          ...(named ? [Plot.text(cells, { x: "answered", y: "true", text: "rows", fill: (cell) => (cell.share > 0.5 ? "var(--on-one)" : "var(--ink)"), fontSize: 11 })] : []),
+          ...(named ? [Plot.text(cells, { x: "answered", y: "true", text: (cell) => (cell.rows || labels.length <= 8 ? cell.rows : ""), fill: (cell) => (cell.share > 0.5 ? "var(--on-one)" : "var(--ink)"), fontSize: 11 })] : []),
         ],
         color: { type: "identity" },
       };
