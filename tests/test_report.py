@@ -5,6 +5,7 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
 from classifine.model.folder import json_text, write_json
 from classifine.report import sections
+from classifine.report import why as why_room
 from classifine.report.evaluate import Baseline, evaluate, prediction_lines
 from classifine.report.figures import at_shares, coverage, frequent_confusions, residuals
 from classifine.report.html import SCRIPTS, STATIC, report_page
-from classifine.report.kept import read_kept
+from classifine.report.kept import PredictionFact, read_kept
+from classifine.report.why import explained_errors
 
 EVIL = ("</script><script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "<!-- <b>'&amp;'")
 NAMES = {"single": ("calm", *EVIL), "multi": ("calm", *EVIL), "score": ("how good",)}
@@ -452,6 +455,42 @@ def test_errors_are_explained(trained):
     for one, row in zip(found, wrong, strict=True):
         assert (one["label"], one["text"]) == (row["prediction"], row["text"])
         assert one["score"] == pytest.approx(row["scores"][row["prediction"]], abs=1e-4)
+
+
+def told(**more):
+    """A line of predictions.jsonl."""
+    return PredictionFact.model_validate(
+        {"id": 1, "text": "my parcel is late", "truth": "payment", "prediction": "delivery", **more}
+    )
+
+
+def test_explaining_is_bounded(saved, monkeypatch):
+    long = told(text="parcel " * 300)
+    (one,) = explained_errors(saved, [long])["errors"]
+    assert one["cut"] and len(one["text"]) <= why_room.CHARACTERS
+    assert len(explained_errors(saved, [told()] * 30)["errors"]) == why_room.ERRORS
+    monkeypatch.setattr(why_room, "WORK", 0)
+    assert len(explained_errors(saved, [told()] * 3)["errors"]) == 1
+    assert explained_errors(saved, [told(text="\u200b \u200b")])["errors"] == []
+
+
+def test_a_tokenizer_that_does_not_tell_where_its_tokens_stand_is_said(saved, tmp_path, folders, monkeypatch):
+    monkeypatch.setattr(type(saved.tokenizer), "is_fast", False)
+    found = explained_errors(saved, [told()])
+    assert found["errors"] == [] and "does not tell where its tokens stand" in found["missing"]
+    folder = shutil.copytree(folders["single"], tmp_path / "slow")
+    write_json(folder / "explanations.json", found)
+    assert found["missing"] in Page(report_page(folder)).words
+
+
+def test_of_several_labels_the_one_that_is_most_wrong_is_explained(saved):
+    several = replace(saved, labels=replace(saved.labels, task="multi"))
+    scores = {"delivery": 0.7, "payment": 0.1, "praise": 0.4}
+    row = told(truth=["payment", "praise"], prediction=["delivery"], scores=scores)
+    assert why_room._label(row, several) == "payment"
+    assert (
+        why_room._label(told(truth=["praise"], prediction=["delivery", "praise"], scores=scores), several) == "delivery"
+    )
 
 
 def test_publish_keeps_what_quotes_the_data(trained):

@@ -199,6 +199,11 @@
     });
     const svg = drawn.matches("svg") ? drawn : drawn.querySelector("svg");
     svg.setAttribute("role", "img");
+    // What needs more room than there is scrolls in its box; shrunk it could not be read.
+    if (options.width > width) {
+      svg.style.maxWidth = "none";
+      place.tabIndex = 0;
+    }
     place.replaceChildren(...(legend ? [legendOf(legend)] : []), drawn);
   }
 
