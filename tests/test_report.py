@@ -12,11 +12,12 @@ from pathlib import Path
 import browser
 import numpy as np
 import pytest
-from conftest import fitted_on
+from conftest import fitted_on, settings
 
-from classifine import cli, publish
+from classifine import cli, publish, run
 from classifine.data.lengths import token_lengths
 from classifine.decide import Decision
+from classifine.errors import ModelError
 from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
 from classifine.model.folder import json_text, write_json
@@ -445,6 +446,17 @@ def test_train_writes_the_report_and_the_command_makes_the_same(trained, tmp_pat
     assert page.tables["headline-table"][1][:2] == ["accuracy", f"{evaluation['metrics']['accuracy']['value']:.4f}"]
     length = {line[0]: line for line in page.tables["length-table"][1:]}
     assert [length[name][1] for name in ("train", "validation", "test")] == ["96", "12", "12"]
+
+
+def test_training_does_not_end_for_a_report_that_cannot_be_made(tickets, base, tmp_path, monkeypatch):
+    def broken(folder):
+        raise ModelError("the page fell apart")
+
+    monkeypatch.setattr(run, "report_page", broken)
+    said = []
+    folder = run.train(settings(tickets, base, epochs=1), tmp_path / "model", False, said.append).folder
+    assert (folder / "model.safetensors").exists() and not (folder / "report.html").exists()
+    assert "warning there is no report. ModelError: the page fell apart" in said
 
 
 def test_errors_are_explained(trained):

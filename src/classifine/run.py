@@ -72,11 +72,11 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         write_json(place / REPORT, {**about, "train_texts": train_texts(three.train.texts)})
         write_json(place / EVALUATION, evaluation.as_json())
         _write_lines(place / HISTORY, (json_text(epoch) for epoch in fitted.training.history))
-        write_json(place / WHY, explained_errors(classifier, worst_rows(place, ERRORS)))
         write_card(place, evaluation.as_json())
-        (place / PAGE).write_text(report_page(place), encoding="utf-8")
+        _report(place, classifier, say)
+    if (folder / PAGE).exists():
+        say(f"report  {folder / PAGE}")
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
-    say(f"report  {folder / PAGE}")
     if config.hub.publish:
         try:
             publish.publish(folder, _target(config.hub), say)
@@ -207,6 +207,15 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Eval
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
         say(f"test    {line}")
     return evaluation
+
+
+def _report(place: Path, classifier: Saved, say: Say) -> None:
+    """The worst errors explained, and the page of the run; without them the run is still whole."""
+    try:
+        write_json(place / WHY, explained_errors(classifier, worst_rows(place, ERRORS)))
+        (place / PAGE).write_text(report_page(place), encoding="utf-8")
+    except Exception as error:  # whatever it is, hours of training must not end for it
+        say(f"warning there is no report. {type(error).__name__}: {error}")
 
 
 def _metrics_on(classifier: Saved, rows: Split) -> dict[str, float]:

@@ -97,6 +97,8 @@
       const side = Math.min(72, (room - left - 24) / labels.length);
       const below = Math.min(130, 34 + 5 * Math.max(...labels.map((name) => name.length)));
       const named = side >= 26;
+      // Letters that can be read on every strength of the colour; where they turn differs between light and dark.
+      const letters = (cell) => `var(${cell.share > 0.78 ? "--on-one" : cell.share > 0.58 ? "--on-some" : "--ink"})`;
       return {
         width: left + side * labels.length + 24, height: 40 + below + Math.max(22, Math.min(side, 46)) * labels.length,
         marginLeft: left, marginBottom: below, marginTop: 28, marginRight: 24,
@@ -105,7 +107,7 @@
         opacity: { domain: [0, 1], range: [0.04, 1] },
         marks: [
           Plot.cell(cells, { x: "answered", y: "true", fill: ONE, fillOpacity: "share", tip: { channels: { rows: "rows", share: (cell) => percent(cell.share) }, format: { fillOpacity: false } } }),
-          ...(named ? [Plot.text(cells, { x: "answered", y: "true", text: (cell) => (cell.rows || labels.length <= 8 ? cell.rows : ""), fill: (cell) => (cell.share > 0.5 ? "var(--on-one)" : "var(--ink)"), fontSize: 11 })] : []),
+          ...(named ? [Plot.text(cells, { x: "answered", y: "true", text: (cell) => (cell.rows || labels.length <= 8 ? cell.rows : ""), fill: letters, fontSize: 11 })] : []),
         ],
         color: { type: "identity" },
       };
