@@ -22,18 +22,19 @@ SETS = {
 }
 
 
-def train(data: Path, name: str, seed: int, runs: Path) -> None:
+def train(rows: Path, test: Path, name: str, seed: int, runs: Path) -> Path:
+    """The folder of `name` trained with `seed`, of this run of the script or an earlier one."""
     folder, times = runs / f"{name}-{seed}", runs / f"{name}-{seed}.json"
     if times.exists():
-        return
-    rows, test = (str(data / file) for file in SETS[name])
-    command = [sys.executable, "-m", "classifine", "train", rows, "--test", test, "--seed", str(seed)]
+        return folder
+    command = [sys.executable, "-m", "classifine", "train", str(rows), "--test", str(test), "--seed", str(seed)]
     start = time.monotonic()
     with (runs / f"{name}-{seed}.log").open("w") as log:
         done = subprocess.run([*command, "-o", str(folder), "--overwrite"], stdout=log, stderr=log)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed; see {log.name}")
     times.write_text(json.dumps({"wall_seconds": time.monotonic() - start}), encoding="utf-8")
+    return folder
 
 
 def value(metric: float | dict[str, float]) -> float:
@@ -74,7 +75,7 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:
         for name in args.sets:
-            train(args.data, name, seed, args.runs)
+            train(*(args.data / file for file in SETS[name]), name, seed, args.runs)
     print("| set | test rows | seeds | accuracy | macro-F1 | TF-IDF accuracy | epochs | rows/s | minutes |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in args.sets:

@@ -1,10 +1,13 @@
 """Faults that were planted are found, listed in order, and mended as the reviewed list says."""
 
 import csv
+import json
 import random
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import TOPICS, made_up, write_csv
 
@@ -12,11 +15,13 @@ from classifine import audit as auditing
 from classifine import cli
 from classifine.config import build
 from classifine.data.copies import families, near_copies
+from classifine.data.formats import open_table
 from classifine.data.read import Splits, from_lists, read_splits
+from classifine.data.write import write_rows
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.labels import Labels
 from classifine.report import suspects
-from classifine.report.audit import COLUMNS, Rows
+from classifine.report.audit import COLUMNS, Finding, Rows
 from classifine.report.audit import audit as look
 from classifine.report.curve import gain_of_doubling, learning_curve
 
@@ -47,6 +52,34 @@ def config(source, base, **data):
 def lines_of(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def rows_of(path):
+    """The rows of a file of any form."""
+    return list(open_table(path, build({}).data).rows())
+
+
+def write_any(path, rows):
+    """A file of rows (dictionaries), in the form that its ending says."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def applied(source, suggested, output, row=2, **data):
+    """The rows of `source` after the row numbered `row` (from 1) was labelled `suggested`, by way of the file `output`."""
+    text = rows_of(source)[row - 1]["text"]
+    line = {"row": row, "suggested": suggested, "text": text, "action": "relabel"}
+    reviewed = write_any(source.with_name("reviewed.jsonl"), [line])
+    given = build({"data": {"source": str(source), "text": "text", "label": "label", **data}})
+    auditing.apply(given, reviewed, output, False, quiet)
+    return rows_of(output)
+
+
+def texts(count):
+    return [f"text number {i}" for i in range(count)]
 
 
 def decide(path, actions):
@@ -222,6 +255,22 @@ def test_the_curve_grows_on_nested_parts():
     assert sum("f1" in line for line in curve.lines()) >= 3
 
 
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("single", ["a"]), ("single", ["a", "b"]), ("single", ["a", "b", "a"]), ("score", [0.5]), ("score", [0.5, 2.0, 1.0]),
+        ("multi", [[]] * 24),
+    ],
+)  # fmt: skip
+def test_a_few_labels_are_neither_judged_nor_drawn(task, labels):
+    vectors, _ = clouds(24, 3)
+    words = [text for text, _ in made_up(24)]
+    given = [*labels, *[None] * (24 - len(labels))]
+    found = look(Rows.of(Splits(from_lists(words, given, task=task), task=task)), vectors, True, 1)
+    assert found.curve is None
+    assert found.counts["label-error"] == 0
+
+
 def test_the_gain_of_doubling_goes_on_as_a_power_of_the_rows():
     rows = [100, 200, 400, 800]
     values = [1 - 2 * n**-0.5 for n in rows]
@@ -291,6 +340,133 @@ def test_labels_of_every_kind_are_written_in_the_form_of_the_data(rows, header, 
     before, after = lines_of(source), lines_of(tmp_path / "new.csv")
     assert after[1] == {**before[1], **expected}
     assert after[:1] + after[2:] == before[:1] + before[2:]
+
+
+@pytest.mark.parametrize(
+    ("labels", "suggested", "expected"),
+    [
+        ([1, 2, "other"], "other", "other"),
+        ([1, 2, "other"], 1, 1),
+        ([1, None, 2], "2", 2),
+        ([0.0, 1.0], 0, 0.0),
+        ([True, False], "True", True),
+        ([["x"], ["x", "y"], None], ["y"], ["y"]),
+        ([["x"], None, ["y"]], "x|y", ["x", "y"]),
+        ([["x"], ["x", "y"], []], "", []),
+        ([["x"], ["x", "y"], []], [], []),
+        ([[1], [1, 2], []], "2|1", [2, 1]),
+        ([["a|b"], ["c"], ["a"]], "a|b|c", ["a|b", "c"]),
+        ([["a|b"], ["c"], ["a"]], ["a|b"], ["a|b"]),
+        (["x;y", "x", "y", "y;x"], "y|x", "y;x"),
+        ([0.5, 1, 2.25], 3.7, 3.7),
+        (["0.5", "1", "2.25"], 3.5, "3.5"),
+        ([0.5, 1, 2.25], "3", 3),
+    ],
+)  # fmt: skip
+def test_a_new_label_is_written_as_the_others_are(labels, suggested, expected, tmp_path):
+    rows = [{"text": text, "label": labels[i % len(labels)]} for i, text in enumerate(texts(12))]
+    source = write_any(tmp_path / "data.jsonl", rows)
+    given = {"task": "score"} if 2.25 in labels or "2.25" in labels else {}
+    after = applied(source, suggested, tmp_path / "new.jsonl", **given)
+    assert repr(after[1]["label"]) == repr(expected)
+    assert after[:1] + after[2:] == rows[:1] + rows[2:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "suggested", "expected", "after"),
+    [
+        (pa.int32(), [0, 1], "0", 0, pa.int32()),
+        (pa.float64(), [0.0, 1.0], "0", 0.0, pa.float64()),
+        (pa.int32(), [1, 2], "3.5", 3.5, pa.float64()),
+        (pa.float32(), [1.5, 2.5], "3.7", pytest.approx(3.7), pa.float32()),
+        (pa.list_(pa.int8()), [[1], [1, 2]], "2", [2], pa.list_(pa.int8())),
+    ],
+)
+def test_one_parquet_file_keeps_the_types_of_its_columns(kind, labels, suggested, expected, after, tmp_path):
+    words = texts(4200)
+    late = pa.array([None] * 4199 + [0.5], pa.float32())
+    given = pa.array([labels[i % 2] for i in range(4200)], kind)
+    pq.write_table(pa.table({"text": words, "label": given, "late": late}), tmp_path / "data.parquet")
+    task = {"task": "score"} if "." in suggested else {}
+    rows = applied(tmp_path / "data.parquet", suggested, tmp_path / "new.parquet", **task)
+    schema = pq.read_schema(tmp_path / "new.parquet")
+    assert rows[1]["label"] == expected
+    assert rows[2]["label"] == labels[0]
+    assert (schema.field("label").type, schema.field("late").type) == (after, pa.float32())
+
+
+@pytest.mark.parametrize(
+    ("labels", "output", "suggested", "told"),
+    [
+        (
+            ["x;y", "x", "y", "y;x"],
+            "new.jsonl",
+            "",
+            "asks for none of the labels, .*Choose another label, or drop the row",
+        ),
+        ([["x"], ["x", "y"], ["y"]], "new.csv", "", r"asks for none of the labels, .*Write \.jsonl instead"),
+        ([["x"], ["x", "y"], ["a|b"]], "new.jsonl", "a|b|z", "label 'z'"),
+        ([["x"], ["x", "y"], []], "new.csv", "x", r"Row 3 of .* has none of the labels, .*Write \.jsonl instead"),
+        ([["x"], ["x", "y"], ["a|b"]], "new.csv", "x", r"Row 3 of .* has the label 'a\|b', which '\|' would part"),
+        (["x", "y"], "new.csv", "x|y", "asks for 2 labels, .* holds one.*--label-separator"),
+    ],
+)
+def test_labels_that_the_new_file_could_not_say_are_refused(labels, output, suggested, told, tmp_path):
+    rows = [{"text": text, "label": labels[i % len(labels)]} for i, text in enumerate(texts(12))]
+    source = write_any(tmp_path / "data.jsonl", rows)
+    with pytest.raises((DataError, OutputError), match=told):
+        applied(source, suggested, tmp_path / output, task="multi")
+    assert not (tmp_path / output).exists()
+
+
+def test_columns_that_later_rows_bring_are_in_the_new_table(tmp_path):
+    rows = [
+        {"text": text, "label": "ab"[i % 2], **({"note": "late"} if i == 9 else {})} for i, text in enumerate(texts(10))
+    ]
+    after = applied(write_any(tmp_path / "data.jsonl", rows), "a", tmp_path / "new.csv")
+    assert [row["note"] for row in after] == [None] * 9 + ["late"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "xlsx"])
+def test_labels_in_the_list_are_text_in_every_form(form, tmp_path):
+    findings = [
+        Finding(1, "label-error", ("x",), ("x", "y"), 0.5, "one", "train"),
+        Finding(2, "label-error", 1.5, 3.0, 0.5, "two", "train"),
+        Finding(3, "near-duplicate", None, "row 1 of train", 0.5, "three", "train"),
+    ]
+    write_rows((one.as_row() for one in findings), tmp_path / f"list.{form}", form)
+    read = rows_of(tmp_path / f"list.{form}")
+    assert [(row["label"], row["suggested"]) for row in read] == [
+        ("x", "x|y"), ("1.5", "3"), (None, "row 1 of train")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("there", ["thesis.docx", "runs/train.csv", "train.csv/notes", ""])
+def test_a_folder_with_other_things_is_never_replaced(there, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    for folder in (data, out):
+        folder.mkdir()
+        write_csv(folder / "test.csv", made_up(9))
+    write_csv(data / "train.csv", made_up(30))
+    if there:
+        (out / there).parent.mkdir(exist_ok=True)
+        (out / there).write_text("mine")
+    reviewed = write_csv(
+        tmp_path / "r.csv", [(1, "", made_up(1)[0][0], "drop")], ("row", "suggested", "text", "action")
+    )
+    given = build({"data": {"source": str(data)}})
+    if there:
+        with pytest.raises(
+            OutputError, match=f"holds {there.partition('/')[0]}; expected a folder with nothing but files"
+        ):
+            auditing.apply(given, reviewed, out, True, quiet)
+        assert (out / there).read_text() == "mine"
+    else:
+        auditing.apply(given, reviewed, out, True, quiet)
+        assert len(lines_of(out / "train.csv")) == 29
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="it is a file"):
+        auditing.apply(given, reviewed, tmp_path / "file", True, quiet)
 
 
 def test_every_mistake_of_a_reviewed_list_is_told_and_nothing_written(tickets, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from classifine.report.card import card
+from classifine.report.limits import limits
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +89,52 @@ def test_cards_of_the_other_tasks(record, task):
     record = {**record, "task": task, "labels": names, "decision": {"temperature": 1.0, "thresholds": [0.3, 0.6]}}
     metrics = {"macro_f1": 0.5, "micro_f1": 0.5, "weighted_f1": 0.5, "sample_f1": 0.5, "subset_accuracy": 0.5}
     metrics |= {"ranking_precision": 0.5, "pearson": 0.5, "spearman": 0.5, "mse": 0.5, "mae": 0.5}
-    table = [{"label": name, "precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 3} for name in names]
+    table = [
+        {"label": name, "precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 3, "predicted": 2} for name in names
+    ]
     evaluation = {"rows": 5, "metrics": metrics, "classes": table, "baselines": [], "verdict": "Fine."}
     text = card(record, evaluation, "maria/it")
     data = metadata(text)
     metric = "ranking_precision" if task == "multi" else "mae"
     assert metric in {found["name"] for found in data["model-index"][0]["results"][0]["metrics"]}
     assert (r"| `a\|b` | 0.300 |" in text) == (task == "multi")
+
+
+@pytest.fixture
+def judged():
+    def one(label, f1, support, predicted=9):
+        return {"label": label, "precision": f1, "recall": f1, "f1": f1, "support": support, "predicted": predicted}
+
+    classes = [one("good", 0.9, 100), one("poor", 0.5, 100), one("rare", 0.9, 5), one("lost", 0.0, 40, predicted=0)]
+    lengths = [("up to 50 characters", 0.95), ("up to 90 characters", 0.95), ("more than 90 characters", 0.6)]
+    parts = [
+        {"kind": "length", "name": name, "rows": 400, "metric": "accuracy", "value": value, "error": 0.02}
+        for name, value in lengths
+    ]
+    return {"classes": classes, "slices": parts}
+
+
+def test_limits_name_what_is_weak(record, judged):
+    weak, never, few, length, cut, language = limits({**record, "train_rows_cut": 7, "language": "en"}, judged)
+    assert "`lost` (F1 0.00), `poor` (F1 0.50); the median is 0.70" in weak
+    assert "`lost` (40 rows)" in never
+    assert "good" not in weak + never + few
+    assert "`rare` (5)" in few
+    assert length == "Texts of more than 90 characters: accuracy 0.600 (400 rows), 0.950 on the others."
+    assert "7 fill that length" in cut
+    assert "`en`; texts in other languages were not tried" in language
+
+
+def test_limits_do_not_name_what_chance_explains(record, judged):
+    classes = judged["classes"][:1]
+    parts = [{**part, "value": 0.9 - 0.02 * i} for i, part in enumerate(judged["slices"])]
+    assert len(list(limits(record, {"classes": classes, "slices": parts}))) == 2
+    errors = [{**part, "metric": "mae", "value": 1 - part["value"]} for part in judged["slices"]]
+    (found,) = (line for line in limits(record, {"classes": classes, "slices": errors}) if "mae" in line)
+    assert found.startswith("Texts of more than 90 characters: mae 0.400")
+
+
+def test_the_card_has_the_limits_and_what_it_is_for(trained, record, evaluation):
+    text = (trained / "README.md").read_text("utf-8")
+    assert all(f"- {line}" in text for line in limits(record, evaluation))
+    assert "## Intended use" in text and "fits none of them" in text

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,14 +140,16 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tickets, quick, tmp_p
     assert out.startswith(
         "rows: 48 train, 12 validation, 12 test\nsteps: 36 in 6 epochs of batches of 8\nestimate: about"
     )
-    code, out, _ = call("train", tickets, *quick, "--dry-run", "--json")
+    code, out, _ = call("train", tickets, *quick, "--dry-run", "--json", "--seeds", "3")
     plan = json.loads(out)
     assert (plan["task"], plan["rows"]["train"], plan["recipe"]["steps"]) == ("single", 96, 72)
-    assert plan["seconds"] >= 0
+    assert (plan["seconds"] >= 0, plan["seeds"]) == (True, 3)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_finds_the_mistakes_of_a_run(call, tickets, quick, tmp_path):
+    code, _, err = call("train", tickets, *quick, "--dry-run", "--seeds", "2", "--publish", "maria/it", "--every-save")
+    assert (code, "--every-save publishes each better epoch of one run, and --seeds makes several" in err) == (1, True)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "x").touch()
     code, out, err = call("train", tickets, *quick, "--dry-run", "-o", "model", "--overwrite")
@@ -424,6 +427,33 @@ def test_compare(call, trained, tmp_path):
     assert out.startswith(f"No difference that 60 rows could show between {trained} and {trained}: accuracy ")
     code, out, _ = call("compare", trained, trained, "new.csv", "--json")
     assert (code, json.loads(out)["better"], json.loads(out)["rows"]) == (0, 0, 60)
+
+
+def changed(trained, folder, **columns):
+    """A copy of a classifier whose record names other columns."""
+    shutil.copytree(trained, folder)
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    record["columns"] |= columns
+    (folder / "classifine.json").write_text(json.dumps(record), "utf-8")
+    return folder
+
+
+def test_compare_reads_the_texts_of_each_where_it_was_trained_on_them(call, trained, tmp_path):
+    rows = [{"text": f"{text} anew", "body": "the same", "label": label} for text, label in made_up(60, seed=5)]
+    rows[3]["body"] = ""
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    other = changed(trained, tmp_path / "other", text=["body"])
+    code, out, err = call("compare", trained, other, "new.jsonl", "--json")
+    found = json.loads(out)
+    assert (code, found["rows"]) == (0, 59), err
+    # One answer to all against a classifier that knows the words.
+    assert found["better"] == 1 and found["differences"][0]["second"] < 0.5
+
+
+def test_compare_a_classifier_of_pairs_with_one_of_texts(call, trained, tickets, tmp_path):
+    code, _, err = call("compare", trained, changed(trained, tmp_path / "other", pair="more"), tickets)
+    assert code == 1
+    assert "do not answer the same question (single: delivery, payment, praise, single of pairs: delivery," in err
 
 
 def test_compare_what_cannot_be_compared(call, trained, base, quick, tmp_path):

@@ -61,6 +61,13 @@ def test_mcnemar_by_hand():
     assert found.differences[0].p == pytest.approx(22 / 1024)
 
 
+def test_a_single_row_of_each_class_shows_no_difference():
+    truth, draw = np.arange(10), np.random.default_rng(0)
+    first, second = (Decision().scores(draw.normal(0, 1, (10, 10)) + lift * np.eye(10)) for lift in (2, 3))
+    found = compare(truth, first, second, (Decision(), Decision()))
+    assert all(one.p > 0.01 for one in found.differences if one.metric in ("accuracy", "macro_f1", "macro_precision"))
+
+
 def test_one_against_itself():
     truth, first, _ = pair(0, 0.0)
     found = compare(truth, first, first, (Decision(), Decision()), ("A", "A"))

@@ -71,3 +71,29 @@ def test_train_mode_is_left_as_it_was(saved, columns):
 def test_bf16_is_near_float32_and_not_the_same(saved, columns):
     exact, rough = (logits(TorchEngine(saved.network, precision), columns, 0) for precision in ("float32", "bf16"))
     assert 0 < np.abs(exact - rough).max() < 0.1
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_batch_that_memory_does_not_hold_is_answered_in_halves(saved, columns, monkeypatch, most):
+    own = type(saved.network.bert)
+    expected, forwards, sizes = one_by_one(saved.network, columns), own.forward, []
+
+    def small(self, input_ids=None, **inputs):
+        sizes.append(len(input_ids))
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forwards(self, input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr(own, "forward", small)
+    found = logits(TorchEngine(saved.network), columns, saved.tokenizer.pad_token_id)
+    assert np.abs(found - expected).max() < 1e-5
+    assert max(sizes) > most
+
+
+def test_a_row_that_memory_does_not_hold_is_an_error(saved, columns, monkeypatch):
+    def never(self, *args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(type(saved.network.bert), "forward", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        logits(TorchEngine(saved.network), columns, saved.tokenizer.pad_token_id)

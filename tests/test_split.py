@@ -57,6 +57,20 @@ def test_copies_stay_on_one_side(seed):
     assert all(len(one) > 3 for one in three.all)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_pairs_that_share_a_text_stay_on_one_side(seed):
+    rows = [((f"premise {i // 3}", f"hypothesis {i}"), "ab"[i % 2]) for i in range(90)]
+    # A text that very many share, and a chain of pairs that would take all rows along, part nothing.
+    rows += [((f"review {i}", "Is it good?"), "ab"[i % 2]) for i in range(60)]
+    rows += [((f"question {i}", f"question {i + 1}"), "ab"[i % 2]) for i in range(60)]
+    three = cut(from_lists([text for text, _ in rows], [label for _, label in rows]), seed=seed)
+    premises = [{text[0] for text in one.texts if text[0].startswith("premise")} for one in three.all]
+    assert sum(map(len, premises)) == 30
+    for kind in ("review", "question"):
+        assert sum(text[0].startswith(kind) for text in three.test.texts) > 1
+    assert 17 <= len(three.test) <= 25
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_train_keeps_every_class(seed):
     # The only row of c is a copy of a text of a.

@@ -151,10 +151,13 @@ def test_scores_are_calibrated_and_what_it_did_is_told(trained):
     assert "The scores are calibrated on validation rows" in (trained / "README.md").read_text("utf-8")
 
 
-def test_several_seeds_over_one_split_and_the_best_on_validation_stays(tickets, base, tmp_path):
+def test_several_seeds_over_one_split_and_the_best_on_validation_stays(tickets, base, tmp_path, monkeypatch):
     said = []
     config = settings(tickets, base, seeds=3, epochs=2, patience=2)
+    named = []
+    monkeypatch.setattr("classifine.train.track.Tracking.name_seed", lambda self, seed: named.append(seed))
     found = run.train(config, tmp_path / "model", False, said.append)
+    assert named == [42, 43, 44]
     record = json.loads((tmp_path / "model" / "classifine.json").read_text("utf-8"))
     runs = record["seeds"]
     assert [one["seed"] for one in runs] == [42, 43, 44]

@@ -200,3 +200,34 @@ def test_a_tracker_that_does_not_start_ends_the_run_before_its_first_step(monkey
     wanted = pytest.raises(TrackingError, match=r"--track wandb did not start: api_key not configured")
     with Tracking(["wandb"], "run", lambda line: None) as tracking, wanted:
         tracking.on_train_begin(None, None, None)
+
+
+def test_each_seed_is_a_run_of_its_own_and_so_is_a_run_that_starts_anew(monkeypatch):
+    import transformers.integrations
+
+    told = []
+
+    class Listening(Broken):
+        def on_train_begin(self, args, *rest, **kwargs):
+            self.name = args.run_name
+            told.append((self.name, "begins"))
+
+        def on_log(self, *args, logs, **kwargs):
+            told.append((self.name, logs))
+
+        def on_train_end(self, *args, **kwargs):
+            told.append((self.name, "ends"))
+
+    monkeypatch.setattr(transformers.integrations, "get_reporting_integration_callbacks", lambda names: [Listening])
+    with Tracking(["tensorboard"], "run", lambda line: None) as tracking:
+        for seed in (7, 8):
+            tracking.name_seed(seed)
+            tracking.on_train_begin(None, None, None)
+            tracking.finish({"accuracy": seed})
+        tracking.on_train_begin(None, None, None)
+        tracking.on_train_begin(None, None, None)
+        tracking.finish({})
+        tracking.finish({"accuracy": 0})
+    runs = [(f"run-{seed}", {"test_accuracy": seed}) for seed in (7, 8)]
+    whole = [[(name, "begins"), (name, logs), (name, "ends")] for name, logs in [*runs, ("run-8", {})]]
+    assert told == [*whole[0], *whole[1], ("run-8", "begins"), ("run-8", "ends"), *whole[2]]

@@ -1,6 +1,7 @@
 """Fitting: the best epoch is what stays, learning nothing is said aloud, and fast dropout is dropout."""
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from types import SimpleNamespace
 
@@ -349,6 +350,67 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, h
     assert histories[1] == pytest.approx(histories[0], rel=1e-3)
     for one, other in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.allclose(one, other, atol=2e-4)
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(30, [15, 5, 1]), (31, [1]), (32, [16, 8, 4, 2, 1])])
+def test_parts_make_up_the_batch(batch, parts, monkeypatch, base, halves, tmp_path):
+    tried = []
+
+    def never(network, rows, validation, pad_id, recipe, *rest):
+        tried.append(recipe)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("classifine.train.trainer._fitted", never)
+    with pytest.raises(TrainingError, match="does not hold 1 rows"):
+        train(fresh(base), *halves, 0, recipe_for(halves[0], batch_size=batch), str(tmp_path), lambda line: None)
+    assert [recipe.rows_at_once for recipe in tried] == [batch, *parts]
+    for recipe in tried:
+        steps = training_arguments(recipe, str(tmp_path)).gradient_accumulation_steps
+        assert steps * recipe.rows_at_once == batch
+
+
+def test_memory_that_ends_late_costs_no_epoch_of_the_result(base, halves, tmp_path, monkeypatch):
+    forward, calls, said = type(fresh(base).bert).forward, [], []
+
+    def late(self, input_ids=None, **inputs):
+        calls.append(len(input_ids))
+        if len(calls) == 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr("transformers.BertModel.forward", late)
+    _, training = fit(base, *halves, tmp_path, said, epochs=4)
+    assert any("starts anew with 4 rows at once" in line for line in said)
+    assert (len(training.history), training.recipe.rows_at_once) == (4, 4)
+
+
+@pytest.mark.parametrize("rate", [1e-9, 1e3])
+def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, tmp_path, monkeypatch, rate):
+    monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)
+    recipe = replace(recipe_for(halves[0]), learning_rate=rate, fallback_rate=0.006)
+    network, said = fresh(base), []
+    with quiet_transformers():
+        found = train(network, *halves, 0, recipe, str(tmp_path), said.append)
+    # Twelve steps an epoch: the second one ends beyond the twenty.
+    sentence = f"At the rate {rate:g} nothing was learned in 2 epochs; started anew at 0.006."
+    assert found.alarms[0] == sentence and f"ALARM {sentence}" in said
+    assert (found.recipe.learning_rate, found.recipe.fallback_rate) == (0.006, None)
+    assert len(found.history) == 6
+    assert found.history[found.best_epoch - 1]["validation"]["accuracy"] > 0.6
+
+
+def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(base, halves, tmp_path, monkeypatch):
+    monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)
+    learning = replace(recipe_for(halves[0]), fallback_rate=1e-5)
+    with quiet_transformers():
+        found = train(fresh(base), *halves, 0, learning, str(tmp_path), lambda line: None)
+    assert found.recipe == learning and not any("anew" in alarm for alarm in found.alarms)
+    assert recipe_for(halves[0], learning_rate=1e-9).fallback_rate is None
+    own = [
+        choose(Train(), CPU, 1000, size, 32, paired=paired)
+        for size, paired in ((10**7, False), (10**7, True), (10**8, False))
+    ]
+    assert [one.fallback_rate for one in own] == [5e-5, None, None]
 
 
 def test_a_row_that_does_not_fit_is_one_sentence(base, halves, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import date, datetime
 
 import openpyxl
 import pyarrow as pa
@@ -106,6 +107,12 @@ def test_tables_have_the_columns_of_the_first_row(tmp_path, name):
     assert list(open_table(tmp_path / name, Data()).rows())[1] == {"a": "v", "b": None, "c": "w"}
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.xlsx"])
+def test_tables_have_the_columns_that_are_named(tmp_path, name):
+    write_rows([{"a": "x"}, {"b": "y"}], tmp_path / name, form_of(tmp_path / name), columns=("a", "b"))
+    assert list(open_table(tmp_path / name, Data()).rows()) == [{"a": "x", "b": None}, {"a": None, "b": "y"}]
+
+
 def test_gzip_is_gzip(tmp_path):
     write_rows(ROWS[:1], tmp_path / "a.jsonl.gz", "jsonl")
     assert json.loads(gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes())) == ROWS[0]
@@ -138,11 +145,41 @@ def test_parquet_keeps_types(tmp_path):
     assert pq.read_table(tmp_path / "a.parquet").to_pylist() == rows
 
 
-@pytest.mark.parametrize("rows", [[{"n": 1}, {"n": "x"}], [*[{"n": 1}] * 4096, {"n": "x"}]])
-def test_values_of_several_types_do_not_go_into_parquet(tmp_path, rows):
+@pytest.mark.parametrize(
+    ("first", "later", "count"),
+    [
+        (1, "x", 1), (1, "x", 4096), (1, 1.5, 4096), ([1], [1.5], 4096), ({"a": 1}, {"a": 1, "b": 2}, 4096),
+        (None, 7, 4096), (1, 2**70, 1), (2**70, 1, 1), (1, True, 1), (1, float("nan"), 4096),
+        (date(2020, 1, 1), datetime(2020, 1, 1, 12, 30), 1),
+    ],
+)  # fmt: skip
+def test_a_value_that_parquet_would_change_is_not_written(tmp_path, first, later, count):
+    (tmp_path / "a.parquet").write_bytes(b"before")
     with pytest.raises(OutputError, match=r"values of several types .*Write \.jsonl instead"):
-        write_rows(rows, tmp_path / "a.parquet", "parquet")
-    assert content(tmp_path) == {}
+        write_rows([*[{"n": first}] * count, {"n": later}], tmp_path / "a.parquet", "parquet")
+    assert content(tmp_path) == {"a.parquet": b"before"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 1.5], [1.5, 2], [{"a": 1}, {"b": 2}, {}], [[1], [2.5], []], [float("inf"), -1.5, None],
+        [date(2020, 1, 1), None], [*[1.5] * 4096, 2],
+    ],
+)  # fmt: skip
+def test_values_that_parquet_can_hold_together_are_written(tmp_path, values):
+    write_rows([{"n": value} for value in values], tmp_path / "a.parquet", "parquet")
+    read = [row["n"] for row in open_table(tmp_path / "a.parquet", Data()).rows()]
+    plain = [{k: v for k, v in one.items() if v is not None} if isinstance(one, dict) else one for one in read]
+    assert plain == values
+
+
+@pytest.mark.parametrize(("kind", "value"), [(pa.float64(), float("nan")), (pa.float32(), 3.7)])
+def test_parquet_takes_no_number_and_the_nearest_short_float(tmp_path, kind, value):
+    write_rows([{"n": value}], tmp_path / "a.parquet", "parquet", {"n": kind})
+    read = pq.read_table(tmp_path / "a.parquet")
+    assert read.schema.field("n").type == kind
+    assert read.to_pylist()[0]["n"] == pytest.approx(value, rel=1e-6, nan_ok=True)
 
 
 def test_a_folder_that_is_gone_is_a_sentence(tmp_path):

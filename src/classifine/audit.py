@@ -4,12 +4,14 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifine.config import Config
+from classifine.data.cells import Cells, cells_of
 from classifine.data.formats import Table, form_of
 from classifine.data.language import find_language
-from classifine.data.read import Splits, read_splits, tables_of
+from classifine.data.read import read_splits, split_of, tables_of
 from classifine.data.review import Review, read_review, reviewed_rows
 from classifine.data.write import check_target, output_form, write_rows
 from classifine.errors import ConfigError, DataError, OutputError
@@ -18,6 +20,7 @@ from classifine.model.base import choose_base
 from classifine.model.folder import workplace
 from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
+from classifine.report.curve import FEWEST
 from classifine.say import Say
 from classifine.train.recipe import look_at_hardware
 
@@ -48,6 +51,8 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     say(f"reading {len(texts)} texts as vectors, {precision} on the {hardware.device}")
     vectors = embed(texts, base, base.max_length(config.model.max_length), precision)
     result = report.audit(rows, vectors, curve, config.train.seed)
+    if curve and result.curve is None:
+        say(f"no learning curve: it takes {FEWEST} rows with labels")
     rows_out = (finding.as_row() for finding in result.findings)
     write_rows(rows_out, output, output_form(output), columns=report.COLUMNS)
     say(f"written {output}: {len(result.findings)} lines to work through, worst first")
@@ -63,12 +68,17 @@ def apply(config: Config, reviewed: Path, output: Path, overwrite: bool, say: Sa
     found, tables = read_splits(config.data), tables_of(config.data)
     alone = len(tables) == 1 and not (config.data.source and Path(config.data.source).is_dir())
     _check_cleaned(output, [reviewed, *_files(tables)], alone, overwrite)
-    review = read_review(reviewed, found, Rows.of(found).labels)
+    forms = {name: output_form(output) if alone else _form(parts[0]) for name, parts in tables.items()}
+    cells = cells_of(tables, found.columns, forms)
+    review = read_review(reviewed, found, Rows.of(found).labels, cells)
     if alone:
-        count = write_rows(reviewed_rows("train", tables["train"], found.columns, review), output, output_form(output))
+        count = _write("train", tables["train"], cells["train"], review, output)
     else:
         with workplace(output) as place:
-            count = _write_folder(place, tables, found, review)
+            count = sum(
+                _write(name, parts, cells[name], review, place / f"{name}.{forms[name]}")
+                for name, parts in tables.items()
+            )
     say(f"{len(review.dropped)} rows dropped, {len(review.relabelled)} labelled anew, {count} written")
     return output
 
@@ -102,20 +112,29 @@ def _check_cleaned(output: Path, read: list[Path], alone: bool, overwrite: bool)
         raise OutputError(f"{output} would replace {inside[0]}, which is read. Give another name with -o.")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already. Give another name with -o, or replace it with --overwrite.")
+    if output.exists() and not alone:
+        _check_replaced(output)
+
+
+def _check_replaced(folder: Path) -> None:
+    """OutputError where `folder`, which is replaced as a whole, holds more than a former run wrote."""
+    others = [] if folder.is_file() else [i.name for i in folder.iterdir() if not (i.is_file() and split_of(i))]
+    if folder.is_file() or others:
+        found = f"it holds {min(others)}" if others else "it is a file"
+        raise OutputError(
+            f"{folder} is not replaced: {found}; expected a folder with nothing but files of splits, such as train.csv. "
+            "Give another name with -o."
+        )
 
 
 def _files(tables: dict[str, list[Table]]) -> list[Path]:
     return [Path(part.name) for parts in tables.values() for part in parts]
 
 
-def _write_folder(place: Path, tables: dict[str, list[Table]], found: Splits, review: Review) -> int:
-    """Write a file for each split, in the form that it had; the number of rows written."""
-    count = 0
-    for name, parts in tables.items():
-        form = _form(parts[0])
-        rows = reviewed_rows(name, parts, found.columns, review)
-        count += write_rows(rows, place / f"{name}.{form}", form, parts[0].types)
-    return count
+def _write(name: str, parts: Sequence[Table], cells: Cells, review: Review, path: Path) -> int:
+    """Write the split `name` to `path`, with the columns and their types that it had; the number of rows written."""
+    types = cells.types(parts[0].types, review.relabelled.values())
+    return write_rows(reviewed_rows(name, parts, cells, review), path, cells.form, types, cells.names)
 
 
 def _form(table: Table) -> str:

@@ -199,7 +199,13 @@ def audit(
     curve: Annotated[
         bool, typer.Option("--curve", help="Estimate what twice as many labels would bring, for each class, too.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there under the name of -o.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace what is there under the name of -o; a folder only where it holds nothing but files of splits.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -220,7 +226,9 @@ def audit(
     changed to any other label of the data (several with | between them); keep or nothing leaves it. Where several lines
     name a row, drop goes before relabel and relabel before keep. Then `classifine audit DATA --apply REVIEWED -o NEW`
     (with the same other flags) writes the data anew for `train`: a file, or where DATA has several splits a folder with
-    a file for each. Nothing that was read is changed, and if any line cannot be followed nothing is written.
+    a file for each. Nothing that was read is changed, and if any line cannot be followed nothing is written. So it is
+    where a row with several labels is to have none of them, which lists and columns of 0 and 1 can say, and a cell of text
+    cannot.
     """
     from classifine import audit as auditing
 

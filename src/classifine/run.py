@@ -15,12 +15,12 @@ from classifine.config import Config, Data, Hub
 from classifine.data.check import DataReport, check_splits
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
-from classifine.data.language import Language, find_language
+from classifine.data.language import Language, find_language, languages_of
 from classifine.data.lengths import token_lengths
 from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
-from classifine.errors import ModelError
+from classifine.errors import ConfigError, ModelError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.metrics import judge
@@ -65,7 +65,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
             judged=lambda classifier: _metrics_on(classifier, three.test),
         )  # fmt: skip
         classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
-        evaluation = _judge(place, classifier, three, say)
+        evaluation = _judge(place, classifier, three, data.language.mixed, say)
         tracking.finish(evaluation.metrics)
         save(place, classifier.network, classifier.tokenizer, data.labels, record)
         about = {**data.report.as_json(), **_lengths(data, classifier.max_length)}
@@ -91,6 +91,10 @@ def _check_faces(config: Config) -> None:
     from classifine.train.track import check_trackers
 
     check_trackers(config.train.track)
+    if config.hub.every_save and config.train.seeds > 1:
+        raise ConfigError(
+            "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."
+        )
     if config.hub.publish:
         publish.check_target(config.hub.publish)
 
@@ -194,14 +198,17 @@ def _lengths(data: _Prepared, max_length: int) -> dict[str, Any]:
     return {} if count_tokens is None else {"tokens": token_lengths(data.three.all, count_tokens, max_length)}
 
 
-def _judge(place: Path, classifier: Saved, three: ThreeSplits, say: Say) -> Evaluation:
-    """The report on test, once: metrics, baselines and every prediction."""
+def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say: Say) -> Evaluation:
+    """The report on test, once: metrics, baselines and every prediction; by language where the texts are `mixed`."""
     test, labels, decision = three.test, classifier.labels, classifier.decision
     truth = labels.targets(test.labels)
     found = text_logits(classifier, test.texts)
     learned = labels.targets(three.train.labels)
     simpler = baselines(three.train.texts, learned, test.texts, truth, labels.task)
-    evaluation = evaluate(found, truth, labels, decision, simpler, classifier.record.get("calibration"))
+    evaluation = evaluate(
+        found, truth, labels, decision, simpler, classifier.record.get("calibration"), test.texts,
+        languages_of(test.texts) if mixed else (),
+    )  # fmt: skip
     scores = decision.scores(found)
     _write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):

@@ -42,7 +42,7 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
     _warn_of_seen(saved, model, rows, say)
     return evaluate(
         text_logits(saved, rows.texts, runner), saved.labels.targets(rows.labels), saved.labels, saved.decision,
-        calibration=saved.record.get("calibration"),
+        calibration=saved.record.get("calibration"), texts=rows.texts,
     )  # fmt: skip
 
 
@@ -52,20 +52,22 @@ def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparis
     Raises DataError where the two do not answer the same question.
     """
     one, other = load(first), load(second)
-    if (one.labels.task, set(one.labels.names)) != (other.labels.task, set(other.labels.names)):
+    if _asked(one) != _asked(other):
         raise DataError(
             f"{first} and {second} do not answer the same question ({_question(one)}, {_question(other)}); expected the "
             "same labels of both. Compare others."
         )
-    rows = _known_rows(one, first, config, say)
-    for path, saved in ((first, one), (second, other)):
-        _warn_of_seen(saved, path, rows, say)
-    order = [other.labels.names.index(name) for name in one.labels.names]
-    scores = [saved.decision.scores(text_logits(saved, rows.texts)) for saved in (one, other)]
+    rows = _common_rows(((first, one), (second, other)), config, say)
+    for path, saved, own in zip((first, second), (one, other), rows, strict=True):
+        _warn_of_seen(saved, path, own, say)
+    order = [0] if one.labels.task == "score" else [other.labels.names.index(name) for name in one.labels.names]
+    scores = [
+        saved.decision.scores(text_logits(saved, own.texts)) for saved, own in zip((one, other), rows, strict=True)
+    ]
     decision = other.decision
     if decision.thresholds:
         decision = replace(decision, thresholds=tuple(decision.thresholds[i] for i in order))
-    truth, names = one.labels.targets(rows.labels), (str(first), str(second))
+    truth, names = one.labels.targets(rows[0].labels), (str(first), str(second))
     return compare(truth, scores[0], scores[1][:, order], (one.decision, decision), names)
 
 
@@ -75,8 +77,28 @@ def _warn_of_seen(saved: Saved, model: Path, rows: Split, say: Say) -> None:
         say(f"warning: {seen} of {len(rows)} rows {have} a text that {model} was trained on, so its numbers flatter")
 
 
+def _asked(saved: Saved) -> tuple[bool, str, frozenset[str]]:
+    """What two classifiers must have in common; the name of a score is that of its column, and may be any."""
+    names = frozenset(saved.labels.names) if saved.labels.task != "score" else frozenset()
+    return saved.record["columns"]["pair"] is not None, saved.labels.task, names
+
+
 def _question(saved: Saved) -> str:
-    return f"{saved.labels.task}: {', '.join(saved.labels.names[:4])}{', ...' * (len(saved.labels.names) > 4)}"
+    paired, task, _ = _asked(saved)
+    names = f"{', '.join(saved.labels.names[:4])}{', ...' * (len(saved.labels.names) > 4)}"
+    return f"{task}{' of pairs' if paired else ''}: {names}"
+
+
+def _common_rows(both: Sequence[tuple[Path, Saved]], config: Data, say: Say) -> list[Split]:
+    """The rows that both can judge, as each of them reads its texts."""
+    (first, one), (second, other) = both
+    rows = _known_rows(one, first, config, say)
+    columns = [[saved.record["columns"][name] for name in ("text", "pair")] for _, saved in both]
+    if columns[0] == columns[1]:
+        return [rows, rows]
+    found = [rows, _known_rows(other, second, config, say)]
+    ids = set(found[0].ids) & set(found[1].ids)
+    return [part.take([i for i, number in enumerate(part.ids) if number in ids]) for part in found]
 
 
 def _known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:

@@ -5,9 +5,10 @@ Codes are those of ISO 639, two letters where there are such. It knows nothing a
 
 import difflib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from classifine.data.read import Split, joined
+from classifine.data.read import Split, Text, joined
 from classifine.errors import ConfigError
 
 SAMPLE = 500  # rows that are looked at, evenly spread
@@ -65,11 +66,7 @@ def find_language(split: Split, wanted: str | None = None) -> Language:
         return Language(_code(wanted), named=True)
     texts = [joined(text) if text else "" for text in split.texts]
     step = max(1, len(texts) // SAMPLE)
-    ranked = {
-        i: py3langid.rank(texts[i])
-        for i in range(0, len(texts), step)
-        if sum(map(str.isalpha, texts[i])) >= MIN_LETTERS
-    }
+    ranked = {i: py3langid.rank(texts[i]) for i in range(0, len(texts), step) if _tells(texts[i])}
     counts = Counter(found[0][0] for found in ranked.values())
     if not counts:
         return Language(None)
@@ -77,6 +74,17 @@ def find_language(split: Split, wanted: str | None = None) -> Language:
     shares = tuple((name, count / len(ranked)) for name, count in counts.most_common())
     foreign = tuple(i for i, found in ranked.items() if float(found[0][1]) - float(dict(found)[code]) > CLEARLY)
     return Language(code, shares, foreign, len(ranked))
+
+
+def languages_of(texts: Sequence[Text]) -> list[str | None]:
+    """The code of each text's language (texts,); None where the text is too short to tell."""
+    import py3langid
+
+    return [py3langid.classify(text)[0] if _tells(text) else None for text in map(joined, texts)]
+
+
+def _tells(text: str) -> bool:
+    return sum(map(str.isalpha, text)) >= MIN_LETTERS
 
 
 def _code(wanted: str) -> str:

@@ -220,13 +220,16 @@ def _file_or_hub(path: Path, config: Data) -> dict[str, list[Table]]:
     return {"train": [open_table(path, config)]}
 
 
+def split_of(path: Path) -> str | None:
+    """The split that a file in a folder holds by its name; None for any other file."""
+    name = Path(path.name.lower().removesuffix(".gz"))
+    return SPLIT_NAMES.get(_SHARD.sub("", name.stem)) if name.suffix in FORMS else None
+
+
 def _folder(path: Path, config: Data) -> dict[str, list[Table]]:
     found: dict[str, list[Path]] = {}
     for item in sorted(path.iterdir()):
-        name = item.name.lower().removesuffix(".gz")
-        stem, ending = Path(name).stem, Path(name).suffix
-        split = SPLIT_NAMES.get(_SHARD.sub("", stem))
-        if ending in FORMS and split:
+        if split := split_of(item):
             found.setdefault(split, []).append(item)
     if not found:
         names = ", ".join(item.name for item in list(path.iterdir())[:8]) or "nothing"

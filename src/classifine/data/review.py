@@ -4,19 +4,21 @@ The list is a file with the columns `row` (from 1), `split`, `kind`, `suggested`
 about how the faults were found.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from classifine.config import Data
+from classifine.data.cells import Cells
 from classifine.data.check import normalised
-from classifine.data.columns import Columns, number_of
+from classifine.data.columns import number_of
 from classifine.data.formats import Row, Table, open_table
 from classifine.data.read import Splits, Text, joined
 from classifine.data.write import BAR
-from classifine.errors import DataError
+from classifine.errors import DataError, OutputError
 from classifine.labels import Labels, as_name
 
 ACTIONS = ("keep", "drop", "relabel")
@@ -33,11 +35,12 @@ class Review:
     relabelled: dict[Place, Any] = field(default_factory=dict)
 
 
-def read_review(path: Path, found: Splits, labels: Labels) -> Review:
+def read_review(path: Path, found: Splits, labels: Labels, cells: Mapping[str, Cells]) -> Review:
     """The decisions of a reviewed list about the rows of `found`; DataError lists every line that cannot be followed.
 
     `drop` leaves the row out, `relabel` gives it the label in `suggested`, `keep` and an empty cell leave it as it is.
-    Where several lines name a row, drop goes before relabel and relabel before keep.
+    Where several lines name a row, drop goes before relabel and relabel before keep. `cells` of each split tell which
+    labels can be written.
     """
     lines = list(open_table(path, Data()).rows())
     missing = [name for name in _NEEDED if lines and name not in lines[0]]
@@ -56,6 +59,8 @@ def read_review(path: Path, found: Splits, labels: Labels) -> Review:
                 dropped.add(place)
             elif action == "relabel":
                 label = _label(line, labels)
+                if trouble := cells[place[0]].trouble(label):
+                    raise ValueError(f"asks for {trouble}")
                 if relabelled.setdefault(place, label) != label:
                     raise ValueError("names a row that another line gives another label. Choose one of them")
         except ValueError as error:
@@ -66,12 +71,19 @@ def read_review(path: Path, found: Splits, labels: Labels) -> Review:
     return Review(frozenset(dropped), {place: label for place, label in relabelled.items() if place not in dropped})
 
 
-def reviewed_rows(name: str, parts: Sequence[Table], columns: Columns, review: Review) -> Iterator[Row]:
-    """The rows of the split `name` as its files have them, without those that are dropped, with the new labels."""
+def reviewed_rows(name: str, parts: Sequence[Table], cells: Cells, review: Review) -> Iterator[Row]:
+    """The rows of the split `name` as its files have them, without those that are dropped, with the new labels.
+
+    OutputError for a row whose labels the cells of the new file cannot say.
+    """
     for number, row in enumerate(chain.from_iterable(part.rows() for part in parts), 1):
         place = (name, number)
-        if place not in review.dropped:
-            yield {**row, **_cells(row, columns, review.relabelled[place])} if place in review.relabelled else row
+        if place in review.relabelled:
+            yield cells.filled(row, review.relabelled[place])
+        elif place not in review.dropped:
+            if trouble := cells.trouble_of(row):
+                raise OutputError(f"Row {number} of {parts[0].name} has {trouble}.")
+            yield row
 
 
 def _place(line: Row, found: Splits) -> Place:
@@ -102,37 +114,34 @@ def _known_again(line: Row, text: Text | None) -> None:
 
 def _label(line: Row, labels: Labels) -> Any:
     """The label value in `suggested`: a name, a tuple of them or a number."""
-    written = as_name(line["suggested"]) or ""
+    given = line["suggested"]
+    if labels.task == "multi":
+        return _several(given, labels.names)
+    written = as_name(given) or ""
     if labels.task == "score":
         number = number_of(written)
-        if number is None:
+        if number is None or not math.isfinite(number):
             raise ValueError(f"asks for the score '{written}'; expected a number in 'suggested'")
         return number
-    names = tuple(part.strip() for part in written.split(BAR) if part.strip()) if labels.task == "multi" else (written,)
-    unknown = [name for name in names if name not in labels.names]
-    if unknown or (labels.task == "single" and not written):
-        raise ValueError(
-            f"asks for the label '{(unknown or [''])[0]}'; expected one of {', '.join(labels.names[:20])} in 'suggested'"
-        )
-    return names if labels.task == "multi" else written
+    return _known(written, labels.names)
 
 
-def _cells(row: Row, columns: Columns, label: Any) -> Row:
-    """The cells of a row that hold its label, with another one in the form that the row had."""
-    if columns.indicators:
-        given = set(label if isinstance(label, tuple) else (label,))
-        return {name: _as_before(row.get(name), name in given) for name in columns.indicators}
-    assert columns.label is not None
-    old = row.get(columns.label)
-    if isinstance(label, tuple):
-        return {columns.label: list(label) if isinstance(old, list) else (columns.separator or BAR).join(label)}
-    if isinstance(old, bool):
-        return {columns.label: label == "True"}
-    return {columns.label: int(label) if isinstance(old, int) and columns.task == "single" else label}
+def _several(given: Any, names: Sequence[str]) -> tuple[str, ...]:
+    parts = map(as_name, given) if isinstance(given, list) else _parted(as_name(given) or "", names)
+    return tuple(dict.fromkeys(_known(part, names) for part in parts if part))
 
 
-def _as_before(old: Any, holds: bool) -> Any:
-    """Whether a label holds, in the way in which the cell told it before."""
-    if isinstance(old, str):
-        return ("True" if holds else "False") if old in ("True", "False") else str(int(holds))
-    return holds if isinstance(old, bool) else int(holds)
+def _known(name: str, names: Sequence[str]) -> str:
+    if name not in names:
+        raise ValueError(f"asks for the label '{name}'; expected one of {', '.join(names[:20])} in 'suggested'")
+    return name
+
+
+def _parted(written: str, names: Collection[str]) -> Iterator[str]:
+    """What the bars of a cell part; a bar inside the name of a label parts nothing."""
+    parts = written.split(BAR)
+    while parts:
+        together = (size for size in range(len(parts), 0, -1) if BAR.join(parts[:size]).strip() in names)
+        size = next(together, 1)
+        yield BAR.join(parts[:size]).strip()
+        parts = parts[size:]

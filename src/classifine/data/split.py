@@ -1,6 +1,6 @@
 """Three splits always: what the user gave is kept, what is missing is cut from train.
 
-The cut is stratified by label and seeded, and copies of a text stay on one side. It knows nothing about files,
+The cut is stratified by label and seeded, and copies of a text, as pairs that share one, stay on one side. It knows nothing about files,
 tokens or networks.
 """
 
@@ -10,13 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
 from classifine.config import Data
 from classifine.data.check import Fault, clean, normalised
-from classifine.data.read import Split, Splits
+from classifine.data.read import Split, Splits, Text
 from classifine.errors import DataError
 from classifine.labels import Labels
 
 MAX_VALIDATION = 2000  # rows: standard error of an accuracy near 0.9 is 0.7 points, enough to choose an epoch
+MAX_FAMILY = 20  # pairs that are kept together because they share texts
 MAX_TEST = 10_000  # rows: the same is 0.3 points
 
 
@@ -115,12 +120,10 @@ def _note(part: Split, train: Split) -> str:
 
 def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
     """About `rows` rows of `source` as a new split, and the rest; both in the order of `source`."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for i, text in enumerate(source.texts):
-        groups[normalised(text)].append(i)
+    groups = _families(source.texts)
     labels = strata(source)
     by_label: dict[str, list[list[int]]] = defaultdict(list)
-    for group in groups.values():
+    for group in groups:
         by_label[labels[group[0]]].append(group)
     chosen: set[int] = set()
     draw = random.Random(seed)
@@ -135,6 +138,35 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
         )
     rest = [i for i in range(len(source)) if i not in chosen]
     return source.take(rest), source.take(sorted(chosen), name)
+
+
+def _families(texts: Sequence[Text]) -> list[list[int]]:
+    """Positions of the rows that stay on one side: those of one text, and of pairs those that share one of their texts.
+
+    What is learned of a premise holds for its other rows, too, so they would make a network look better than it is.
+    """
+    copies: dict[str, list[int]] = defaultdict(list)
+    for i, text in enumerate(texts):
+        copies[normalised(text)].append(i)
+    alike = list(copies.values())
+    if not texts or isinstance(texts[0], str):
+        return alike
+    sharing: dict[str, list[int]] = defaultdict(list)
+    for i, group in enumerate(alike):
+        for text in set(map(normalised, texts[group[0]])):
+            sharing[text].append(i)
+    links = [(i, shared[0]) for shared in sharing.values() if len(shared) <= MAX_FAMILY for i in shared]
+    ones, others = np.array(links, dtype=np.int64).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(len(links)), (ones, others)), shape=(len(alike), len(alike)))
+    families: dict[int, list[int]] = defaultdict(list)
+    for i, family in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        families[family].append(i)
+    result: list[list[int]] = []
+    for members in families.values():
+        rows = [alike[i] for i in members]
+        # A chain of ever more rows would leave nothing to learn from.
+        result += [sorted(chain.from_iterable(rows))] if len(members) <= MAX_FAMILY else rows
+    return result
 
 
 def strata(part: Split) -> list[str]:

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,8 +29,9 @@ def write_rows(
 ) -> int:  # fmt: skip
     """Write rows to `path`, or to standard output where it is None; the number of rows written.
 
-    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; all rows have the columns of the first, or `columns` where
-    there is none. `types` has Arrow's types of columns, for Parquet; of the others they are those of the first rows.
+    `form` is one of jsonl, csv, tsv, parquet, xlsx, json; a table has `columns`, or else those of the first row. `types`
+    has Arrow's types of columns, for Parquet; of the others they are those of the first rows. OutputError where a value
+    does not go into Parquet as it is.
     """
     if path is None:
         count = _write_text(rows, sys.stdout, form, columns)
@@ -103,10 +105,10 @@ def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str, columns: Sequ
 
 
 def _headed(rows: Iterable[Row], columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
-    """The columns of the first row, else those given; and all rows."""
+    """The columns that are given, else those of the first row; and all rows."""
     remaining = iter(rows)
     first = list(islice(remaining, 1))
-    return list(first[0] if first else columns), chain(first, remaining)
+    return list(columns or chain.from_iterable(first)), chain(first, remaining)
 
 
 def in_one(value: Any) -> Any:
@@ -115,37 +117,72 @@ def in_one(value: Any) -> Any:
 
 
 def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any], columns: Sequence[str]) -> int:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     remaining, count, writer = iter(rows), 0, None
     try:
         while chunk := list(islice(remaining, 4096)):
-            schema = writer.schema if writer else _schema(chunk, types)
+            schema = writer.schema if writer else _schema(chunk, types, columns or list(chunk[0]))
+            table = _arrow(chunk, schema)
             writer = writer or pq.ParquetWriter(place, schema)
-            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+            writer.write_table(table)
             count += len(chunk)
         if writer is None and columns:
-            schema = pa.schema([(name, types.get(name) or pa.string()) for name in columns])
-            writer = pq.ParquetWriter(place, schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise OutputError(
-            f"A column of the rows holds values of several types ({error}); Parquet expects one. Write .jsonl instead."
-        ) from None
+            writer = pq.ParquetWriter(place, _schema([], types, columns))
     finally:
         if writer:
             writer.close()
     return count
 
 
-def _schema(chunk: list[Row], types: Mapping[str, Any]) -> Any:
+@contextlib.contextmanager
+def _of_one_type() -> Iterator[None]:
+    """Turn what Arrow says of values that do not fit into their column into a sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise OutputError(
+            f"A column of the rows holds values of several types ({error}); Parquet expects one. Write .jsonl instead."
+        ) from None
+
+
+def _schema(chunk: list[Row], types: Mapping[str, Any], columns: Sequence[str]) -> Any:
     """The types that are known, and else those of the first rows; a column that is empty there is taken for text."""
     import pyarrow as pa
 
-    unknown = [{name: value for name, value in row.items() if name not in types} for row in chunk]
-    found = pa.Table.from_pylist(unknown).schema
-    seen = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in found}
-    return pa.schema([(name, types.get(name) or seen[name]) for name in chunk[0]])
+    def seen(name: str) -> Any:
+        kind = pa.array([row.get(name) for row in chunk]).type
+        return pa.string() if pa.types.is_null(kind) else kind
+
+    with _of_one_type():
+        return pa.schema([(name, types[name] if name in types else seen(name)) for name in columns])
+
+
+def _arrow(chunk: list[Row], schema: Any) -> Any:
+    """Rows as Arrow's table, the same when they are read again: it would cut 1.5 to 1, and leave out keys, to make them fit."""
+    import pyarrow as pa
+
+    with _of_one_type():
+        table = pa.Table.from_pylist(chunk, schema=schema)
+        for field in schema:
+            given, kept = [row.get(field.name) for row in chunk], table.column(field.name).to_pylist()
+            if given != kept and (odd := [one for one, two in zip(given, kept, strict=True) if not _same(one, two)]):
+                raise pa.ArrowInvalid(f"{str(odd[0])[:80]} in '{field.name}', which is of {field.type}")
+    return table
+
+
+def _same(given: Any, kept: Any) -> bool:
+    """Whether a value is read again as it was; a key without a value is as good as none."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        return all(_same(value, kept.get(key)) for key, value in given.items())
+    if isinstance(given, (list, tuple)) and isinstance(kept, list):
+        return len(given) == len(kept) and all(map(_same, given, kept))
+    if isinstance(given, float) and isinstance(kept, float):
+        # A column of short floats holds the nearest that there is.
+        return math.isclose(given, kept, rel_tol=1e-3) or (math.isnan(given) and math.isnan(kept))
+    return bool(given == kept)
 
 
 def _write_xlsx(rows: Iterable[Row], place: Path, columns: Sequence[str]) -> int:

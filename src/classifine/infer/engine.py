@@ -122,7 +122,10 @@ def _suited(network: Any) -> int:
 
 
 def _run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, Any], Any]) -> NDArray[np.float32]:
-    """What is `taken` of a torch network's answer to a batch, and its mask; the train mode is left as it was."""
+    """What is `taken` of a torch network's answer to a batch, and its mask; the train mode is left as it was.
+
+    A batch that the device's memory does not hold is answered in halves.
+    """
     import torch
 
     device, training = network.device, network.training
@@ -132,8 +135,17 @@ def _run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any,
             inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
             found: NDArray[np.float32] = taken(network(**inputs), inputs["attention_mask"]).cpu().numpy()
             return found
+    except torch.OutOfMemoryError:
+        rows = len(batch["input_ids"])
+        if rows == 1:
+            raise
     finally:
         network.train(training)
+    # Outside, so that nothing of the failed answer is held any more.
+    halves = (
+        {name: array[part] for name, array in batch.items()} for part in (slice(rows // 2), slice(rows // 2, None))
+    )
+    return np.concatenate([_run_torch(network, half, precision, taken) for half in halves])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import numpy as np
 from classifine.data.check import has_words
 from classifine.data.copies import Copies, families, near_copies
 from classifine.data.read import Split, Splits, joined
-from classifine.labels import Labels
+from classifine.data.write import in_one
+from classifine.labels import Labels, as_name
 from classifine.report.curve import Curve, learning_curve
 from classifine.report.suspects import Floats, Judged, Suspect, judge_labels, outliers, words_of
 
@@ -37,8 +38,13 @@ class Finding:
     split: str
 
     def as_row(self) -> dict[str, Any]:
-        """The line as it stands in the file, with an empty `action` for whoever reviews it."""
-        label, suggested = (list(one) if isinstance(one, tuple) else one for one in (self.label, self.suggested))
+        """The line as it stands in the file, with an empty `action` for whoever reviews it.
+
+        Labels are text, whatever they are: their column also tells which row another one copies.
+        """
+        label, suggested = (
+            in_one(list(one)) if isinstance(one, tuple) else as_name(one) for one in (self.label, self.suggested)
+        )
         return dict(
             zip(
                 COLUMNS,

@@ -10,6 +10,7 @@ from typing import Any
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
 from classifine.model.folder import read_record
+from classifine.report.limits import limits
 from classifine.report.text import numbers, seed_lines
 
 CARD = "README.md"
@@ -39,7 +40,8 @@ def card(
     title = (repository or record.get("name") or "classifier").rpartition("/")[2]
     parts = [
         _metadata(record, evaluation, title, licence), f"# {title}", _what(record), _table_of_labels(record, evaluation),
-        "## Evaluation", *_judged(record, evaluation), "## Data", *_data(record), "## Training", *_training(record),
+        "## Intended use", _intended(record), "## Evaluation", *_judged(record, evaluation),
+        "## Limits found", _found(record, evaluation), "## Data", *_data(record), "## Training", *_training(record),
         "## Use", _use(record, where),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -151,6 +153,24 @@ def asked_of(task: Task, count: int, pair: bool) -> str:
     return asked.replace("a text", "a pair of texts") if pair else asked
 
 
+def _intended(record: Mapping[str, Any]) -> str:
+    what = "pairs of texts" if record["columns"]["pair"] is not None else "texts"
+    name, _ = _data_name(record)
+    answers = {
+        "single": "Every text gets one of the labels above, also one that fits none of them.",
+        "multi": "A text may get several of the labels above, or none.",
+        "score": "Numbers far from those of the training rows cannot be expected.",
+    }[record["task"]]
+    return (
+        f"For {what} like those of {name}, on which it was trained and judged; how it fares on others is not known. "
+        f"{answers} Look at its errors before decisions about people are left to it."
+    )
+
+
+def _found(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {line}" for line in limits(record, evaluation)) if evaluation else _NO_EVALUATION
+
+
 def _table_of_labels(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     if record["task"] == "score":
         return ""
@@ -185,8 +205,9 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if evaluation.get("uncalibrated"):
         before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
+        where = "in the weights" if record["calibration"]["folded"] else "which plain transformers does not apply"
         yield (
-            f"The scores are calibrated on validation rows ({how}, in the weights): their expected calibration error on "
+            f"The scores are calibrated on validation rows ({how}, {where}): their expected calibration error on "
             f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
         )
     if evaluation["baselines"]:

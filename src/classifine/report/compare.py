@@ -88,7 +88,7 @@ def compare(
     one, other = summed_up(truth, first, decisions[0]), summed_up(truth, second, decisions[1])
     point = [side.of(np.ones((1, len(truth)))) for side in (one, other)]
     drawn: dict[str, list[NDArray[np.float64]]] = {}
-    for weights in resamples(one.strata, seed):
+    for weights in resamples(one, seed):
         left, right = one.of(weights), other.of(weights)
         for name, values in left.items():
             drawn.setdefault(name, []).append(right[name] - values)

@@ -19,6 +19,7 @@ from classifine.labels import Labels
 from classifine.metrics import HEADLINE, judge, per_class
 from classifine.report.suspects import Floats, folds, scores_of, strata_of
 
+FEWEST = 20  # labelled rows: of fewer the smallest part would have less than two
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training rows of a fold, each part inside the next
 
 
@@ -59,12 +60,16 @@ class Curve:
             yield f"  {name}: f1 {now:.3f}, about {100 * gain:+.1f} points"
 
 
-def learning_curve(vectors: Floats, targets: NDArray[Any], labels: Labels, families: NDArray[Any], seed: int) -> Curve:
-    """The curve of rows with `vectors` (rows, width) and `targets` as `Labels.targets` gives them.
+def learning_curve(
+    vectors: Floats, targets: NDArray[Any], labels: Labels, families: NDArray[Any], seed: int
+) -> Curve | None:
+    """The curve of rows with `vectors` (rows, width) and `targets` as `Labels.targets` gives them; None of too few.
 
     `families` (rows,) are their copies, which stay in one fold. Every fold judges the classifiers that were fitted to
     parts of the others, each part with the same shares of the classes.
     """
+    if len(targets) < FEWEST or not len(labels):
+        return None
     strata = strata_of(targets, labels.task)
     fold, metric = folds(strata, families, seed), HEADLINE[labels.task][0]
     metric = "macro_f1" if labels.task == "single" else metric

@@ -17,6 +17,7 @@ from classifine.labels import Labels, Task
 from classifine.metrics import ClassScore
 from classifine.model.folder import json_text
 from classifine.report.intervals import intervals
+from classifine.report.slices import Slice, slices
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Evaluation:
     """The metrics of one classifier on one set of rows; each metric is also an attribute, such as `.macro_f1`.
 
     `intervals` are the 95 % intervals (low, high) of the metrics, `uncalibrated` those of calibration as they would be
-    without the temperature that was fitted. `confusion` counts (true class, predicted class) in
+    without the temperature that was fitted, `slices` those of short and long texts and of languages. `confusion` counts (true class, predicted class) in
     label order, where one label is chosen.
     """
 
@@ -45,6 +46,7 @@ class Evaluation:
     labels: tuple[str, ...] = field(default=())
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     uncalibrated: dict[str, float] = field(default_factory=dict)
+    slices: tuple[Slice, ...] = ()
 
     def __getattr__(self, name: str) -> float:
         found: Mapping[str, float] = self.__dict__.get("metrics", {})
@@ -85,6 +87,7 @@ class Evaluation:
             "verdict": self.verdict,
             "labels": list(self.labels),
             "classes": metrics.as_rows(self.classes),
+            "slices": [part.as_json() for part in self.slices],
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -96,10 +99,13 @@ def evaluate(
     decision: Decision,
     baselines: Sequence[Baseline] = (),
     calibration: Mapping[str, Any] | None = None,
+    texts: Sequence[Text] = (),
+    languages: Sequence[str | None] = (),
 ) -> Evaluation:
     """The Evaluation of `logits` (rows, labels) against `truth`, which `Labels.targets` makes.
 
-    `calibration` is what the record says of it, for a look at the scores without.
+    `calibration` is what the record says of it, for a look at the scores without; by `texts`, and `languages` where
+    they differ, parts of the rows are looked at, too.
     """
     scores = decision.scores(logits)
     predicted = decision.choose(scores)
@@ -114,6 +120,7 @@ def evaluate(
         intervals=intervals(truth, scores, decision),
         uncalibrated=_uncalibrated(logits, truth, decision, calibration) if calibration else {},
         labels=labels.names,
+        slices=slices(texts, truth, predicted, labels.task, languages) if texts else (),
     )
 
 

@@ -1,9 +1,9 @@
 """How sure a metric is: 95 % intervals by the bootstrap, all metrics and all resamples at once.
 
 A resample draws as many rows as there are, with replacement, of each true class as many as it has (Efron and
-Tibshirani 1993, "An Introduction to the Bootstrap"); every metric is a function of sums over rows, so a resample is a
-row of weights and all of them are one product of matrices. The quantiles are corrected for bias (chapter 14). It knows
-nothing about networks or files.
+Tibshirani 1993, "An Introduction to the Bootstrap"), of all small classes together as many as they have; every metric
+is a function of sums over rows, so a resample is a row of weights and all of them are one product of matrices. The
+quantiles are corrected for bias (chapter 14). It knows nothing about networks or files.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,11 @@ from classifine.metrics import BINS, bins_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
-_AT_ONCE = 20_000_000  # weights held in memory, resamples x rows
+MIN_STRATUM = 20  # rows; a class of fewer would hardly vary when it is drawn apart from the others
+_AT_ONCE = 20_000_000  # numbers held in memory: resamples x rows, and resamples x sums
+_SHIFT = 1.0  # standard deviations by which quantiles are moved at most
+# These are shares, of which 0 and 1 are the ends.
+_NO_SHARES = ("nll", "brier", "mse", "mae", "ece")
 
 Sums = NDArray[np.float64]
 
@@ -40,16 +44,17 @@ def intervals(truth: NDArray[Any], scores: Floats, decision: Decision, seed: int
     """(low, high) of every metric that `metrics.judge` gives for these scores (rows, labels)."""
     summed = summed_up(truth, scores, decision)
     point = {name: float(value[0]) for name, value in summed.of(np.ones((1, len(truth)))).items()}
-    parts = [summed.of(weights) for weights in resamples(summed.strata, seed)]
+    parts = [summed.of(weights) for weights in resamples(summed, seed)]
     drawn = {name: np.concatenate([part[name] for part in parts]) for name in point}
-    return {name: _quantiles(drawn[name], value) for name, value in point.items()}
+    return {name: _interval(name, drawn[name], value, len(truth)) for name, value in point.items()}
 
 
-def resamples(strata: NDArray[np.int64], seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np.int16]]:
+def resamples(summed: Summed, seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np.int16]]:
     """How often each row is in each resample (resamples, rows), some resamples at a time; strata keep their sizes."""
-    rows, draw = len(strata), np.random.default_rng(seed)
-    groups = [np.flatnonzero(strata == one) for one in np.unique(strata)]
-    step = max(1, min(count, _AT_ONCE // max(rows, 1)))
+    rows, sums = summed.columns.shape
+    draw = np.random.default_rng(seed)
+    groups = _groups(summed.strata)
+    step = max(1, min(count, _AT_ONCE // max(rows, sums, 1)))
     for start in range(0, count, step):
         size = min(step, count - start)
         weights = np.zeros((size, rows), dtype=np.int16)
@@ -59,20 +64,46 @@ def resamples(strata: NDArray[np.int64], seed: int, count: int = RESAMPLES) -> I
         yield weights
 
 
+def _groups(strata: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The rows that are drawn among themselves: each large stratum, and all small ones together."""
+    found = [np.flatnonzero(strata == one) for one in np.unique(strata)]
+    small = [group for group in found if len(group) < MIN_STRATUM]
+    large = [group for group in found if len(group) >= MIN_STRATUM]
+    if sum(map(len, small)) < MIN_STRATUM and large:
+        # Few rows of all small strata would hardly vary, either.
+        small.append(large.pop(int(np.argmin([len(group) for group in large]))))
+    return [*large, np.sort(np.concatenate(small))] if small else large
+
+
 def summed_up(truth: NDArray[Any], scores: Floats, decision: Decision) -> Summed:
     """The metrics of the decision's task as sums over rows."""
     return {"single": _single, "multi": _multi, "score": _score}[decision.task](truth, scores, decision)
 
 
-def _quantiles(drawn: NDArray[np.float64], point: float) -> tuple[float, float]:
-    """The interval of a metric from its value in each resample, corrected for the bias of their median."""
+def _interval(name: str, drawn: NDArray[np.float64], point: float, rows: int) -> tuple[float, float]:
+    """The interval of a metric from its value in each resample, corrected for their bias; it holds the value itself."""
     from scipy.special import ndtr, ndtri
 
+    if np.ptp(drawn) == 0 and name not in _NO_SHARES and point in (0.0, 1.0):
+        return _exact(point, rows)
+    if name == "ece":
+        # Noise adds to it, in every resample more than in the rows themselves: what is left is how much it varies.
+        low, high = np.quantile(drawn - (drawn.mean() - point), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return min(max(float(low), 0.0), point), max(float(high), point)
     below = float((drawn < point).mean() + (drawn == point).mean() / 2)
-    shift = 2 * ndtri(min(max(below, 1 / len(drawn)), 1 - 1 / len(drawn)))
+    shift = 2 * float(np.clip(ndtri(below), -_SHIFT / 2, _SHIFT / 2))
     edge = ndtri((1 + LEVEL) / 2)
     low, high = np.quantile(drawn, [ndtr(shift - edge), ndtr(shift + edge)])
-    return float(low), float(high)
+    return min(float(low), point), max(float(high), point)
+
+
+def _exact(point: float, rows: int) -> tuple[float, float]:
+    """Where no row is wrong, or none right, resamples say nothing: the exact interval of a share of so many rows.
+
+    Clopper and Pearson 1934. For averages over classes it is an approximation.
+    """
+    edge = ((1 - LEVEL) / 2) ** (1 / rows)
+    return (edge, 1.0) if point else (0.0, 1 - edge)
 
 
 def _single(truth: NDArray[Any], scores: Floats, decision: Decision) -> Summed:
@@ -121,19 +152,21 @@ def _averages(hits: Sums, true: Sums, given: Sums, counted: NDArray[np.bool_]) -
 
 
 def _multi(truth: NDArray[Any], scores: Floats, decision: Decision) -> Summed:
+    from scipy import sparse
+
     true = np.asarray(truth) > HALF
     rows, labels = true.shape
     fitted = decision.choose(scores)
     kinds = {"": fitted, "_at_half": scores >= HALF}
-    columns, width = [], 3 * labels + 4
+    columns, width = list[Any](), 3 * labels + 4
     for given in kinds.values():
         both, either = (true & given).sum(axis=1), true.sum(axis=1) + given.sum(axis=1)
         by_row = [_share(both, given.sum(axis=1)), _share(both, true.sum(axis=1)), _share(2.0 * both, either)]
-        columns += [true & given, true, given, *(one[:, None] for one in by_row), (true == given).all(axis=1)[:, None]]
+        columns += [true & given, true, given, np.column_stack([*by_row, (true == given).all(axis=1)])]
     own = np.where(true, scores, 1 - scores)
     error = ((scores - true) ** 2).mean(axis=1)
-    rest = [-np.log(np.clip(own, 1e-12, 1)).mean(axis=1), error, _ranking(true, scores)]
-    bins = _in_bins(scores.ravel(), true.ravel()).reshape(rows, labels, -1).sum(axis=1)
+    rest = np.column_stack([-np.log(np.clip(own, 1e-12, 1)).mean(axis=1), error, _ranking(true, scores)])
+    bins = sum(_in_bins(scores[:, i], true[:, i]) for i in range(labels))
 
     def metrics(sums: Sums) -> dict[str, NDArray[np.float64]]:
         result: dict[str, NDArray[np.float64]] = {}
@@ -145,7 +178,11 @@ def _multi(truth: NDArray[Any], scores: Floats, decision: Decision) -> Summed:
         ece = _ece(sums[:, -3 * BINS :], rows * labels)
         return {**result, "ranking_precision": ranking, "nll": nll, "brier": brier, "ece": ece}
 
-    return Summed(np.column_stack([*columns, *rest, bins]).astype(float), metrics, np.zeros(rows, dtype=np.int64))
+    # Of many labels few hold: most of the columns are zeros.
+    every = sparse.hstack(
+        [sparse.csr_array(np.asarray(one, dtype=float)) for one in (*columns, rest, bins)], format="csr"
+    )
+    return Summed(every, metrics, np.zeros(rows, dtype=np.int64))
 
 
 def _of_labels(sums: Sums, labels: int, rows: int) -> dict[str, NDArray[np.float64]]:

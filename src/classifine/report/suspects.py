@@ -174,10 +174,11 @@ class Judged:
 def judge_labels(views: Sequence[Any], targets: NDArray[Any], task: Task, families: NDArray[Any], seed: int) -> Judged:
     """What cross-validation says of the labels `targets` (rows, or rows x labels) of rows that `views` describe.
 
-    `families` (rows,) are as `data.copies` gives them. Classes with fewer rows than folds cannot be judged and are left out.
+    `families` (rows,) are as `data.copies` gives them. Classes with fewer rows than folds cannot be judged and are left out,
+    and so are numbers where there are fewer.
     """
     if task == "score":
-        return Judged(tuple(_wrong_numbers(views, targets, families, seed)))
+        return Judged(tuple(_wrong_numbers(views, targets, families, seed)) if len(targets) >= FOLDS else ())
     return (_judge_classes if task == "single" else _judge_several)(views, targets, families, seed)
 
 

@@ -25,6 +25,10 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.task == "multi":
         fixed = {name: evaluation.metrics[name] for name in ("macro_f1_at_half", "micro_f1_at_half")}
         yield f"  at the fixed threshold 0.5: {numbers(fixed)}"
+    for kind in ("length", "language"):
+        parts = [part for part in evaluation.slices if part.kind == kind]
+        if parts:
+            yield f"  {parts[0].metric} by {kind}: {', '.join(f'{part.name} {part.value:.4f}' for part in parts)}"
     for baseline in evaluation.baselines:
         yield f"  beside {baseline.name}: {numbers(baseline.metrics)}"
     yield evaluation.verdict

@@ -59,7 +59,7 @@ def fit(
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
-    `tracking` is told of the run. `better` is called with the classifier and the number of the epoch after each epoch
+    `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
     that is better than those before. Of several seeds the best on validation is returned; its record tells of all,
     with what `judged` said of each.
     """
@@ -68,11 +68,16 @@ def fit(
     for seed in seeds:
         if len(seeds) > 1:
             say(f"seed {seed}")
+            if tracking is not None:
+                tracking.name_seed(seed)
         own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
         found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better)
         told.append({"seed": seed, "validation": _on_validation(found)})
         if judged is not None and len(seeds) > 1:
-            told[-1]["test"] = judged(found.classifier)
+            on_test = judged(found.classifier)
+            told[-1]["test"] = on_test
+            if tracking is not None:
+                tracking.finish(on_test)
         if best is None or _rank(found) > _rank(best):
             best = found
     assert best is not None
@@ -118,7 +123,9 @@ def _fit_once(
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
-    record = {**before, "decision": decision.as_json(), **told, **_after(training)}
+    # A text that fills all places is taken for one that was longer.
+    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
+    record = {**before, "decision": decision.as_json(), **told, **_after(training), "train_rows_cut": full}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
@@ -190,8 +197,9 @@ def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dic
 
 
 def _after(training: Training) -> dict[str, Any]:
-    """What of the record training brings: how it went, in how much time."""
+    """What of the record training brings: how it went, in how much time, by which recipe in the end."""
     return {
+        "recipe": training.recipe.as_json(),
         "best_epoch": training.best_epoch,
         "epochs_run": len(training.history),
         "alarms": list(training.alarms),

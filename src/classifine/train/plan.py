@@ -26,11 +26,12 @@ FORWARD = 1 / 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that was not made: `rows` of each split, `seconds` and `memory_mib` as estimated."""
+    """A run that was not made: `rows` of each split, `seconds` of all `seeds` and `memory_mib` as estimated."""
 
     recipe: Recipe
     labels: Labels
     rows: dict[str, int]
+    seeds: int
     seconds: float
     memory_mib: int | None
 
@@ -38,7 +39,7 @@ class Plan:
         """The plan as plain values."""
         return {
             "task": self.labels.task, "labels": list(self.labels.names), "rows": self.rows,
-            "recipe": self.recipe.as_json(), "seconds": round(self.seconds), "memory_mib": self.memory_mib,
+            "recipe": self.recipe.as_json(), "seeds": self.seeds, "seconds": round(self.seconds), "memory_mib": self.memory_mib,
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -48,7 +49,8 @@ class Plan:
         memory = f", {self.memory_mib / 1024:.1f} GiB of memory" if self.memory_mib else ""
         return [
             f"rows: {rows}",
-            f"steps: {self.recipe.steps} in {self.recipe.epochs} epochs of batches of {self.recipe.batch_size}",
+            f"steps: {self.recipe.steps} in {self.recipe.epochs} epochs of batches of {self.recipe.batch_size}"
+            + (f", for each of {self.seeds} seeds" if self.seeds > 1 else ""),
             f"estimate: about {minutes} on the {self.recipe.device}{memory}",
             "nothing was trained or written (--dry-run)",
         ]
@@ -61,11 +63,11 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         rows = encode(three.train, tokenizer, labels, recipe.max_length)
         step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)
-    seconds = step * (recipe.steps + FORWARD * judged / recipe.batch_size)
+    seconds = config.train.seeds * step * (recipe.steps + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
     on_gpu = recipe.device == "cuda"
     memory = round(torch.cuda.max_memory_allocated() / (1 << 20)) if on_gpu else peak_memory_mib()
-    return Plan(recipe, labels, count, seconds, memory)
+    return Plan(recipe, labels, count, config.train.seeds, seconds, memory)
 
 
 def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:

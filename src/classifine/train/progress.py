@@ -110,6 +110,39 @@ def rank(metric: str, reached: Mapping[str, float]) -> tuple[float, float]:
     return reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
 
 
+class Stalled(TrainerCallback):
+    """Ends a run that has `learned_nothing` after enough steps: a validation loss no better than the constant guess.
+
+    Too high a rate can leave a pre-trained encoder there for good (Mosbach et al. 2021, "On the Stability of
+    Fine-tuning BERT"). It looks once, after the first epoch that ends beyond `steps`.
+    """
+
+    def __init__(self, targets: NDArray[Any], steps: int) -> None:
+        self._guess = constant_guess(targets)
+        self._steps = steps
+        self._looked = False
+        self.learned_nothing = False
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        if self._looked or state.global_step < self._steps:
+            return
+        self._looked = True
+        # Also where the loss is no number.
+        self.learned_nothing = not metrics["eval_loss"] < 0.99 * self._guess
+        control.should_training_stop |= self.learned_nothing
+
+
+class Weights:
+    """A copy of a network's weights in the main memory."""
+
+    def __init__(self, network: Any) -> None:
+        self._kept = {name: weight.detach().to("cpu", copy=True) for name, weight in network.state_dict().items()}
+
+    def restore(self, network: Any) -> None:
+        """Put them back."""
+        network.load_state_dict(self._kept)
+
+
 class Best(TrainerCallback):
     """Keeps the weights of the best epoch by `metric` in the main memory, and stops after `patience` epochs without a better one.
 
@@ -122,7 +155,7 @@ class Best(TrainerCallback):
         self._patience = patience
         self._kept = kept
         self._value = (-math.inf, -math.inf)
-        self._weights: dict[str, Any] = {}
+        self._weights: Weights | None = None
         self._since = 0
         self.epoch = 0
 
@@ -133,21 +166,17 @@ class Best(TrainerCallback):
         # The first epoch is the best so far even where its loss is no number.
         if value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self.remember(model)
+            self._weights = Weights(model)
             if self._kept:
                 self._kept(self.epoch)
             return
         self._since += 1
         control.should_training_stop |= self._since >= self._patience
 
-    def remember(self, network: Any) -> None:
-        """Keep the weights as they stand: before training those to begin with, then those of a better epoch."""
-        self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in network.state_dict().items()}
-
     def restore(self, network: Any) -> None:
         """Put the weights back that were kept last; the network's own stay where none were."""
         if self._weights:
-            network.load_state_dict(self._weights)
+            self._weights.restore(network)
 
 
 class Pace(TrainerCallback):

@@ -49,7 +49,7 @@ class Tracking(TrainerCallback):
     def __init__(self, names: Sequence[str], run_name: str, say: Say) -> None:
         check_trackers(names)
         self._names = tuple(names)
-        self._run_name = run_name
+        self._run_name, self._seed = run_name, ""
         self._say = say
         self._facts: dict[str, Any] = {}
         self._open: dict[str, Any] = {}
@@ -69,10 +69,16 @@ class Tracking(TrainerCallback):
         self._facts = {name: value for name, value in told.items() if len(str(value)) <= _LONGEST}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the trackers; TrackingError where one does not start, before the first step."""
+        """Start the trackers; TrackingError where one does not start, before the first step.
+
+        Training that starts anew, with other parts of a batch or another rate, starts runs of its own.
+        """
+        if self._open:
+            self._end()
         from transformers.integrations import get_reporting_integration_callbacks
 
-        described = _Described(args, self._facts, self._run_name)
+        run_name = self._run_name + self._seed
+        described = _Described(args, self._facts, run_name)
         self._stage = (described, state, control)
         for name in self._names:
             try:
@@ -81,7 +87,7 @@ class Tracking(TrainerCallback):
                     integration = kind()
                     if name == "tensorboard" and integration.logging_dir is None:
                         stamp = time.strftime("%Y%m%d-%H%M%S")
-                        integration.logging_dir = os.path.join("tensorboard", f"{self._run_name}-{stamp}")
+                        integration.logging_dir = os.path.join("tensorboard", f"{run_name}-{stamp}")
                     if name == "wandb":
                         import wandb
 
@@ -94,6 +100,10 @@ class Tracking(TrainerCallback):
                 ) from error
             self._open[name] = integration
             self._say(f"track   {name}: {KEPT[name]}")
+
+    def name_seed(self, seed: int) -> None:
+        """The next run is that of one seed of several."""
+        self._seed = f"-{seed}"
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Hand a loss or an epoch's metrics on."""

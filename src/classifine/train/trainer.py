@@ -6,7 +6,6 @@ same decision as every later prediction. It knows nothing about texts, files of 
 
 import contextlib
 import gc
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,19 +27,21 @@ from classifine.labels import Task
 from classifine.say import Say
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
-from classifine.train.progress import Alarm, Best, History, Kept, Pace
+from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 
 INPUTS = ("input_ids", "token_type_ids")
+STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
 Validate = Callable[[Any], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Training:
-    """What fitting left behind, beside the network's weights: one dictionary an epoch, alarms, time."""
+    """What fitting left behind, beside the network's weights: the recipe in the end, one dictionary an epoch, alarms, time."""
 
+    recipe: Recipe
     history: tuple[dict[str, Any], ...]
     best_epoch: int
     alarms: tuple[str, ...]
@@ -185,28 +186,58 @@ def train(
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
     `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
-    steps are the same.
+    steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
+    begun, targets = Weights(network), targets_of(validation)
+    lost, alarms = 0.0, list[str]()
     while True:
         best = Best(recipe.metric, recipe.patience, kept)
-        best.remember(network)
+        # Twice the warm-up, so that a rate is not judged before it was reached.
+        stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
         try:
-            return _fitted(network, rows, validation, pad_id, recipe, folder, say, best, callbacks)
+            found = _fitted(
+                network,
+                rows,
+                validation,
+                pad_id,
+                recipe,
+                folder,
+                say,
+                best,
+                [*callbacks, *([stalled] if stalled else [])],
+            )
         except torch.OutOfMemoryError:
-            if best.epoch or recipe.rows_at_once == 1:
-                raise TrainingError(
-                    f"The {recipe.device}'s memory does not hold {recipe.rows_at_once} rows of {recipe.max_length} tokens. "
-                    "Lower --batch-size or --max-length, or choose a smaller --base."
-                ) from None
-        recipe = replace(recipe, rows_at_once=math.ceil(recipe.rows_at_once / 2))
-        say(
-            f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
-        )
-        best.restore(network)
+            recipe = _in_parts(recipe)
+            say(
+                f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
+            )
+        else:
+            if stalled is None or recipe.fallback_rate is None or not stalled.learned_nothing:
+                _check_finite(network)
+                return replace(found, alarms=(*alarms, *found.alarms), seconds=round(lost + found.seconds, 1))
+            alarms.append(
+                f"At the rate {recipe.learning_rate:g} nothing was learned in {len(found.history)} epochs; started anew "
+                f"at {recipe.fallback_rate:g}."
+            )
+            say(f"ALARM {alarms[-1]}")
+            lost += found.seconds
+            recipe = replace(recipe, learning_rate=recipe.fallback_rate, fallback_rate=None)
+        begun.restore(network)
         network.zero_grad()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _in_parts(recipe: Recipe) -> Recipe:
+    """The recipe with at most half as many rows at once, as many as make up a whole batch; TrainingError after one row."""
+    own = recipe.rows_at_once
+    if own == 1:
+        raise TrainingError(
+            f"The {recipe.device}'s memory does not hold 1 rows of {recipe.max_length} tokens. "
+            "Lower --batch-size or --max-length, or choose a smaller --base."
+        ) from None
+    return replace(recipe, rows_at_once=max(part for part in range(1, own // 2 + 1) if own % part == 0))
 
 
 def _fitted(
@@ -247,13 +278,16 @@ def _fitted(
         # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
         for name in ("forward", "_original_forward"):
             vars(network).pop(name, None)
+    seconds = time.monotonic() - start
+    rate = len(rows) * len(history.epochs) / seconds
+    return Training(recipe, tuple(history.epochs), best.epoch, tuple(alarm.said), round(seconds, 1), round(rate, 1))
+
+
+def _check_finite(network: Any) -> None:
     if not all(torch.isfinite(weight).all() for weight in network.parameters()):
         raise TrainingError(
             "The network diverged: its weights are no numbers any more. Lower --learning-rate or --head-rate."
         )
-    seconds = time.monotonic() - start
-    rate = len(rows) * len(history.epochs) / seconds
-    return Training(tuple(history.epochs), best.epoch, tuple(alarm.said), round(seconds, 1), round(rate, 1))
 
 
 def validator(encoded: Any, pad_id: int, task: Task, precision: str) -> Validate:
