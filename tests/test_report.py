@@ -60,7 +60,7 @@ def fabricated(folder, task="single", rows=60, names=None, pair=False, seed=0):
         Baseline("the <i>mean</i>", dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "pearson", "spearman"), 0.1)),
     )
     calibration = {"temperature": 1.5, "folded": False} if task != "score" else None
-    found = evaluate(logits, truth, labels, decision, simpler, calibration)
+    found = evaluate(logits, truth, labels, decision, simpler, calibration, texts)
     write_json(folder / "evaluation.json", found.as_json())
     lines = prediction_lines(range(1, rows + 1), texts, truth, decision.scores(logits), labels, decision)
     (folder / "predictions.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
@@ -240,6 +240,9 @@ def test_its_numbers_are_those_of_the_evaluation(folders, pages, name):
     assert told == {
         key: (f"{one['value']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}") for key, one in found["metrics"].items()
     }
+    parts = [(line[1], line[2], line[4]) for line in pages[name].tables.get("slices-table", [])[1:]]
+    assert parts == [(one["name"], str(one["rows"]), f"{one['value']:.3f}") for one in found["slices"]]
+    assert (name == "many") <= bool(parts)
     if name != "score":
         classes = {line[0]: line[1:6] for line in pages[name].tables["class-table"][1:]}
         for one in found["classes"]:

@@ -51,6 +51,17 @@ class ClassFact(_Fact):
     predicted: int = 0
 
 
+class SliceFact(_Fact):
+    """How the classifier fared on a part of the rows."""
+
+    kind: str
+    name: str
+    rows: int
+    metric: str
+    value: float
+    error: float
+
+
 class EvaluationFact(_Fact):
     """evaluation.json."""
 
@@ -62,6 +73,7 @@ class EvaluationFact(_Fact):
     labels: tuple[str, ...] = ()
     classes: tuple[ClassFact, ...] = ()
     confusion: tuple[tuple[NonNegativeInt, ...], ...] = ()
+    slices: tuple[SliceFact, ...] = ()
 
     @model_validator(mode="after")
     def _square(self) -> "EvaluationFact":

@@ -143,6 +143,8 @@ def _results(kept: Kept) -> Iterator[Block]:
     others = [name for name in found.metrics if name not in names]
     if others:
         yield _metrics_table("metrics-table", "All other metrics", found, others)
+    if found.slices:
+        yield _slices_table(found)
     if len(kept.record.seeds) > 1:
         rows = [
             [Cell(str(one.seed), one.seed), *(number(one.test.get(name)) for name in names)]
@@ -182,6 +184,16 @@ def _metrics_table(id: str, caption: str, found: EvaluationFact, names: list[str
         rows.append([*cells, Cell(MEANING.get(name, ""))])
     heads = ("metric", "value", "95 % interval", *(str(one["name"]) for one in others), "what it is")
     return Table(id, caption, heads, rows)
+
+
+def _slices_table(found: EvaluationFact) -> Table:
+    rows = [
+        [Cell(one.kind), Cell(one.name), count(one.rows), Cell(one.metric), number(one.value), number(one.error)]
+        for one in found.slices
+    ]
+    heads = ("by", "part", "rows", "metric", "value", "standard error")
+    note = "Lengths are quarters of the test rows by characters. Differences below two standard errors may be chance."
+    return Table("slices-table", "On short and long texts, and by language where there are several", heads, rows, note)
 
 
 def _interval(own: Metric) -> str:
