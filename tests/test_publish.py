@@ -16,7 +16,7 @@ from classifine.publish import _public, files
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
 PLAIN = {"HF_HUB_DISABLE_XET": "1"}
 LOGGED_IN = {**PLAIN, "HF_TOKEN": TOKEN}
-STAY = {"predictions.jsonl", "data_report.json"}
+STAY = {"predictions.jsonl", "data_report.json", "explanations.json", "report.html"}
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_there_and_back(told, trained):
     assert out == f"{hub.address}/maria/tickets/commit/{commit.oid}\n"
     assert set(commit.files) == {item.name for item in trained.iterdir()} - STAY
     assert commit.files["model.safetensors"] == (trained / "model.safetensors").read_bytes()
-    assert "not published: data_report.json, predictions.jsonl" in stderr
+    assert "not published: data_report.json, explanations.json, predictions.jsonl, report.html" in stderr
     assert "fetched back with plain transformers: the same answers" in stderr
     # The list is shown before anything is sent.
     assert stderr.index("model.safetensors") < stderr.index("/commit/")

@@ -11,8 +11,8 @@ from classifine.infer.files import PredictOptions
 from classifine.infer.predict import Wanted
 
 FILES = {
-    "README.md", "classifine.json", "config.json", "data_report.json", "evaluation.json", "history.jsonl",
-    "model.safetensors", "predictions.jsonl", "tokenizer.json", "tokenizer_config.json",
+    "README.md", "classifine.json", "config.json", "data_report.json", "evaluation.json", "explanations.json",
+    "history.jsonl", "report.html", "model.safetensors", "predictions.jsonl", "tokenizer.json", "tokenizer_config.json",
 }  # fmt: skip
 
 

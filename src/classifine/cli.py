@@ -436,6 +436,25 @@ def explain(
 
 
 @app.command()
+def report(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Page to write. [default: report.html in MODEL]"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that -o names.")] = False,
+) -> None:
+    """Make the report of a classifier again, from what its folder keeps: one page of HTML that opens offline.
+
+    It quotes rows of your data. What the folder lacks, the page says. With cleanlab (`pip install 'classifine[audit]'`)
+    it lists labels of test rows that are probably wrong.
+    """
+    from classifine import use
+
+    sys.stdout.write(f"{use.report(model, output, overwrite)}\n")
+
+
+@app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],

@@ -44,7 +44,7 @@ class Doubt:
             misfit = np.where(true, 1 - scores, 0).max(axis=1)
         else:
             misfit = 1 - scores[np.arange(len(truth)), truth]
-            curve = _curve(scores.max(axis=1), decision.choose(scores) == truth)
+            curve = answered_curve(scores.max(axis=1), decision.choose(scores) == truth)
         # Where few of many are kept they are the larger ones, so that sets rather hold too much than too little.
         order = np.sort(misfit)
         kept = np.ceil(np.arange(1, min(len(order), _KEPT) + 1) * len(order) / min(len(order), _KEPT)).astype(int) - 1
@@ -116,7 +116,8 @@ def likeness(logits: Floats, decision: Decision) -> NDArray[np.float64]:
     return np.asarray(np.logaddexp.reduce(values, axis=-1))
 
 
-def _curve(sure: Floats, right: NDArray[np.bool_]) -> tuple[tuple[float, float, float], ...]:
+def answered_curve(sure: Floats, right: NDArray[np.bool_]) -> tuple[tuple[float, float, float], ...]:
+    """(share of rows (n,) that is answered, lowest score among them, share of them that is right), the surest first."""
     order = np.argsort(-sure, kind="stable")
     ranked, accuracy = sure[order], np.cumsum(right[order]) / np.arange(1, len(sure) + 1)
     # Rows with one score are answered together or not at all.

@@ -155,6 +155,28 @@ def calibration_of(truth: NDArray[Any], scores: Floats, decision: Decision) -> d
     return {name: found[name] for name in CALIBRATION}
 
 
+@dataclass(frozen=True)
+class Bin:
+    """Scores from `low` to `high`: how many, their mean, and the share of them that is right (None where there are none)."""
+
+    low: float
+    high: float
+    rows: int
+    score: float | None
+    right: float | None
+
+
+def reliability(sure: Floats, right: NDArray[np.bool_]) -> list[Bin]:
+    """The bins of `calibration_error`: how far scores (n,) in each can be taken at their word."""
+    place, edges = bins_of(sure), np.arange(BINS + 1) / BINS
+    counts = np.bincount(place, minlength=BINS)
+    scores, hits = (np.bincount(place, values, minlength=BINS) for values in (sure, right))
+    return [
+        Bin(float(low), float(high), int(n), float(s / n) if n else None, float(r / n) if n else None)
+        for low, high, n, s, r in zip(edges[:-1], edges[1:], counts, scores, hits, strict=True)
+    ]
+
+
 def calibration_error(sure: Floats, right: NDArray[np.bool_]) -> float:
     """How far scores (n,) are from the share of them that is right, on average over bins of equal width.
 

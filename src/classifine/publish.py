@@ -1,7 +1,7 @@
 """A saved classifier to the Hub and back: the list of files, the card, the commit, and a look at what others get.
 
-The real client of the Hub does the work. What quotes the data (`predictions.jsonl`, `data_report.json`) stays here,
-and so does every path of this machine.
+The real client of the Hub does the work. What quotes the data (`predictions.jsonl`, `data_report.json`,
+`explanations.json`, `report.html`) stays here, and so does every path of this machine.
 """
 
 import contextlib

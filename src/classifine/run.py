@@ -16,6 +16,7 @@ from classifine.data.check import DataReport, check_splits
 from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language, languages_of
+from classifine.data.lengths import token_lengths
 from classifine.data.read import Split, Splits, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
@@ -27,7 +28,10 @@ from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
+from classifine.report.html import PAGE, report_page
+from classifine.report.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, worst_rows
 from classifine.report.text import evaluation_lines, report_lines, seed_lines
+from classifine.report.why import ERRORS, explained_errors
 from classifine.say import Say
 
 if TYPE_CHECKING:
@@ -64,10 +68,14 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
         evaluation = _judge(place, classifier, three, data.language.mixed, say)
         tracking.finish(evaluation.metrics)
         save(place, classifier.network, classifier.tokenizer, data.labels, record)
-        write_json(place / REPORT, {**data.report.as_json(), "train_texts": train_texts(three.train.texts)})
-        write_json(place / "evaluation.json", evaluation.as_json())
-        _write_lines(place / "history.jsonl", (json_text(epoch) for epoch in fitted.training.history))
+        about = {**data.report.as_json(), **_lengths(data, classifier.max_length)}
+        write_json(place / REPORT, {**about, "train_texts": train_texts(three.train.texts)})
+        write_json(place / EVALUATION, evaluation.as_json())
+        _write_lines(place / HISTORY, (json_text(epoch) for epoch in fitted.training.history))
         write_card(place, evaluation.as_json())
+        _report(place, classifier, say)
+    if (folder / PAGE).exists():
+        say(f"report  {folder / PAGE}")
     say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
     if config.hub.publish:
         try:
@@ -184,6 +192,12 @@ def _check(found: Splits, config: Config, base: Base, language: Language) -> Dat
     return check_splits(found, config.data, token_counter(base.folder), room, language)
 
 
+def _lengths(data: _Prepared, max_length: int) -> dict[str, Any]:
+    """How long the texts are that the run used; nothing where the base has no tokenizer.json to count by."""
+    count_tokens = token_counter(data.base.folder)
+    return {} if count_tokens is None else {"tokens": token_lengths(data.three.all, count_tokens, max_length)}
+
+
 def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say: Say) -> Evaluation:
     """The report on test, once: metrics, baselines and every prediction; by language where the texts are `mixed`."""
     test, labels, decision = three.test, classifier.labels, classifier.decision
@@ -196,10 +210,19 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say:
         languages_of(test.texts) if mixed else (),
     )  # fmt: skip
     scores = decision.scores(found)
-    _write_lines(place / "predictions.jsonl", prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
+    _write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
         say(f"test    {line}")
     return evaluation
+
+
+def _report(place: Path, classifier: Saved, say: Say) -> None:
+    """The worst errors explained, and the page of the run; without them the run is still whole."""
+    try:
+        write_json(place / WHY, explained_errors(classifier, worst_rows(place, ERRORS)))
+        (place / PAGE).write_text(report_page(place), encoding="utf-8")
+    except Exception as error:  # whatever it is, hours of training must not end for it
+        say(f"warning there is no report. {type(error).__name__}: {error}")
 
 
 def _metrics_on(classifier: Saved, rows: Split) -> dict[str, float]:

@@ -16,7 +16,7 @@ from classifine.data.columns import Columns
 from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
 from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import prepared
-from classifine.data.write import check_target
+from classifine.data.write import check_target, in_place
 from classifine.errors import ClassifineError, DataError, ModelError, OutputError
 from classifine.infer.engine import open_engine
 from classifine.infer.explain import Explanation, Method, explain
@@ -29,6 +29,7 @@ from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.explained import page
 from classifine.report.exported import ExportWish, export_classifier
+from classifine.report.html import PAGE, report_page
 from classifine.say import Say
 
 
@@ -200,6 +201,23 @@ def explain_text(
             raise DataError(f"Standard input is not UTF-8 (byte {error.start + 1}). Convert it first.") from None
     asked: Text = text if pair is None else (text, pair)
     return explain(load(model), asked, () if label is None else (label,), method)
+
+
+def report(model: Path, output: Path | None, overwrite: bool) -> Path:
+    """Make the report of a saved classifier again from its folder, by default in its place there; the file.
+
+    Nothing is trained, judged or loaded. Raises OutputError where `output` cannot be written or is another file that
+    may not be replaced.
+    """
+    made = report_page(model)
+    target = output or model / PAGE
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise OutputError(f"{target} cannot be written: it is a folder, or its folder does not exist. Change -o.")
+    if output is not None and output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already. Give another file with -o, or replace it with --overwrite.")
+    with in_place(target) as place:
+        place.write_text(made, encoding="utf-8")
+    return target
 
 
 def check_page(path: Path) -> None:

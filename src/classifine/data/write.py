@@ -39,7 +39,7 @@ def write_rows(
         count = _write_text(rows, sys.stdout, form, columns)
         sys.stdout.flush()
         return count
-    with _in_place(path) as place:
+    with in_place(path) as place:
         if form == "parquet":
             return _write_parquet(rows, place, types or {}, columns)
         if form == "xlsx":
@@ -240,7 +240,8 @@ def remove_leftovers(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _in_place(path: Path) -> Iterator[Path]:
+def in_place(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place at the end; OutputError where that cannot be done."""
     place = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
     try:
         yield place

@@ -112,8 +112,8 @@ def find_suited(language: str | None, device: str, fetch: bool = True) -> tuple[
     raise AssertionError("the default base is always among them")
 
 
-def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]] | None:
-    """A function from texts to the number of tokens of each, or None where the base has no tokenizer.json.
+def token_counter(folder: Path) -> Callable[[Sequence[Any]], list[int]] | None:
+    """A function from texts, or pairs, to the number of tokens of each; None where the base has no tokenizer.json.
 
     Raises ModelError where that file is damaged.
     """

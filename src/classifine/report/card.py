@@ -141,12 +141,16 @@ def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _what(record: Mapping[str, Any]) -> str:
-    asked = _ASKED[record["task"]].format(count=len(record["labels"]))
-    if record["columns"]["pair"] is not None:
-        asked = asked.replace("a text", "a pair of texts")
+    asked = asked_of(record["task"], len(record["labels"]), record["columns"]["pair"] is not None)
     base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
     return f"A network that {asked}, fine-tuned from {base} with classifine.{language}"
+
+
+def asked_of(task: Task, count: int, pair: bool) -> str:
+    """What a classifier with so many labels does."""
+    asked = _ASKED[task].format(count=count)
+    return asked.replace("a text", "a pair of texts") if pair else asked
 
 
 def _intended(record: Mapping[str, Any]) -> str:
@@ -190,15 +194,7 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if not evaluation:
         yield _NO_EVALUATION
         return
-    judged, rows = record.get("judged") or {}, evaluation["rows"]
-    kind = judged.get("split") or "held-out"
-    cut = "" if judged.get("split") else ", cut from the training data beforehand,"
-    if judged.get("trained_on"):
-        fair = (
-            f"On {rows} {kind} rows. Rows with the same texts were trained on (--keep-shared), so the numbers flatter"
-        )
-    else:
-        fair = f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
+    fair = judged_on(record.get("judged") or {}, evaluation["rows"])
     yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
     found = evaluation["metrics"]
     lines = [
@@ -220,6 +216,17 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield "Beside it, on the same rows:"
         yield "\n".join(f"- {baseline['name']}: {numbers(found)}" for baseline, found in named)
         yield str(evaluation["verdict"])
+
+
+def judged_on(judged: Mapping[str, Any], rows: int) -> str:
+    """On which rows a classifier was judged, as the record has it in `judged`, and whether that was fair."""
+    kind = judged.get("split") or "held-out"
+    if judged.get("trained_on"):
+        return (
+            f"On {rows} {kind} rows. Rows with the same texts were trained on (--keep-shared), so the numbers flatter"
+        )
+    cut = "" if judged.get("split") else ", cut from the training data beforehand,"
+    return f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
 
 
 def _data(record: Mapping[str, Any]) -> Iterator[str]:

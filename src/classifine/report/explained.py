@@ -137,7 +137,7 @@ def _table(one: Explanation, top_k: int) -> Table:
 def _section(one: Explanation, top_k: int) -> str:
     names = ("Text", "Second text")
     texts = [
-        f'<div class="text" role="group" dir="auto" aria-label="{names[part]}">{_html_text(one, part)}</div>'
+        f'<div class="text" role="group" dir="auto" aria-label="{names[part]}">{marked_html(one, part)}</div>'
         for part in range(len(one.parts))
     ]
     rows = [
@@ -160,7 +160,8 @@ def _section(one: Explanation, top_k: int) -> str:
     )
 
 
-def _html_text(one: Explanation, part: int) -> str:
+def marked_html(one: Explanation, part: int) -> str:
+    """One text of an explanation as HTML, its words marked by what they add; `.text mark` is to be styled as in `page`."""
     largest = _largest(one)
     return "".join(
         _mark(word, word.attribution / largest) if word else escape(text) for text, word in _pieces(one, part)

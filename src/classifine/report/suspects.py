@@ -182,41 +182,55 @@ def judge_labels(views: Sequence[Any], targets: NDArray[Any], task: Task, famili
     return (_judge_classes if task == "single" else _judge_several)(views, targets, families, seed)
 
 
-def _judge_classes(views: Sequence[Any], targets: NDArray[Any], families: NDArray[Any], seed: int) -> Judged:
-    from cleanlab.dataset import find_overlapping_classes
+def wrong_labels(targets: NDArray[Any], scores: NDArray[np.float64], task: Task) -> list[Suspect]:
+    """Labels `targets` (rows, or rows x labels) that are probably wrong, worst first, by what a classifier that has not
+    seen the rows gave them: `scores` (rows, labels).
+
+    Classes with fewer rows than folds cannot be judged and are left out.
+    """
+    if task == "score":
+        return list(_far_off(targets, scores[:, 0]))
+    known = _judgeable(targets)
+    if len(known) < (2 if task == "single" else 1):
+        return []
+    if task == "multi":
+        return _wrong_sets(targets, known, scores[:, known])
+    rows = np.flatnonzero(np.isin(targets, known))
+    own = scores[np.ix_(rows, known)]
+    shares = own / np.maximum(own.sum(axis=1, keepdims=True), 1e-12)
+    return _in_all(_wrong_classes(np.searchsorted(known, targets[rows]), shares), rows, known)
+
+
+def _judgeable(targets: NDArray[Any]) -> NDArray[np.int64]:
+    """Ids of the classes with enough rows to judge their labels; of several labels also with enough rows without."""
+    if targets.ndim == 1:
+        return np.flatnonzero(np.bincount(targets) >= FOLDS)
+    held = targets.sum(axis=0)
+    return np.flatnonzero((held >= FOLDS) & (len(targets) - held >= FOLDS))
+
+
+def _in_all(found: Sequence[Suspect], rows: NDArray[np.int64], known: NDArray[np.int64]) -> list[Suspect]:
+    """Suspects among some `rows` of the `known` classes, as suspects among all; worst first."""
+    all_rows = [Suspect(int(rows[one.row]), int(known[one.suggested]), one.score) for one in found]
+    return sorted(all_rows, key=lambda one: (one.score, one.row))
+
+
+def _wrong_classes(labels: NDArray[Any], scores: NDArray[np.float64]) -> list[Suspect]:
+    """Suspects by scores (rows, classes) of ids without gaps, which is what cleanlab wants."""
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    counts = np.bincount(targets)
-    known, rare = np.flatnonzero(counts >= FOLDS), tuple(np.flatnonzero((counts > 0) & (counts < FOLDS)).tolist())
-    rows = np.flatnonzero(np.isin(targets, known))
-    if len(known) < 2:
-        return Judged(rare=rare)
-    # cleanlab wants ids without gaps.
-    labels = np.searchsorted(known, targets[rows])
-    fold = folds(strata_of(labels, "single"), families[rows], seed)
-    scores = out_of_sample([view[rows] for view in views], labels, "single", fold)
     wrong = np.flatnonzero(find_label_issues(labels, scores, n_jobs=1))
     quality = get_label_quality_scores(labels, scores, method="self_confidence")
-    better = known[Decision().choose(scores)]
-    found = [Suspect(int(rows[i]), int(better[i]), float(quality[i])) for i in wrong if better[i] != targets[rows[i]]]
-    table = find_overlapping_classes(labels, scores)
-    pairs = zip(*(table[name] for name in ("Class Index A", "Class Index B", "Num Overlapping Examples")), strict=True)
-    overlaps = [Overlap(int(known[one]), int(known[other]), round(count)) for one, other, count in pairs if count >= 1]
-    return Judged(tuple(sorted(found, key=lambda one: (one.score, one.row))), tuple(overlaps), rare)
+    better = Decision().choose(scores)
+    return [Suspect(int(i), int(better[i]), float(quality[i])) for i in wrong if better[i] != labels[i]]
 
 
-def _judge_several(views: Sequence[Any], targets: NDArray[Any], families: NDArray[Any], seed: int) -> Judged:
+def _wrong_sets(targets: NDArray[Any], known: NDArray[np.int64], scores: NDArray[np.float64]) -> list[Suspect]:
+    """Suspects among rows with several labels, by scores (rows, known); worst first."""
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
     from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
 
-    held = targets.sum(axis=0)
-    known = np.flatnonzero((held >= FOLDS) & (len(targets) - held >= FOLDS))
-    rare = tuple(np.flatnonzero((held > 0) & (held < FOLDS)).tolist())
-    if not len(known):
-        return Judged(rare=rare)
-    fold = folds(strata_of(targets, "multi"), families, seed)
-    scores = out_of_sample(views, targets[:, known], "multi", fold)
     names = [np.flatnonzero(row).tolist() for row in targets[:, known]]
     wrong = np.asarray(find_multilabel_issues_per_class(names, scores, n_jobs=1))
     quality = np.asarray(get_label_quality_scores_per_class(names, scores))
@@ -225,13 +239,46 @@ def _judge_several(views: Sequence[Any], targets: NDArray[Any], families: NDArra
         better = targets[i] > 0
         better[known] ^= wrong[i]
         found.append(Suspect(int(i), tuple(np.flatnonzero(better).tolist()), float(quality[i][wrong[i]].min())))
-    return Judged(tuple(sorted(found, key=lambda one: (one.score, one.row))), (), rare)
+    return sorted(found, key=lambda one: (one.score, one.row))
+
+
+def _judge_classes(views: Sequence[Any], targets: NDArray[Any], families: NDArray[Any], seed: int) -> Judged:
+    from cleanlab.dataset import find_overlapping_classes
+
+    counts, known = np.bincount(targets), _judgeable(targets)
+    rare = tuple(np.flatnonzero((counts > 0) & (counts < FOLDS)).tolist())
+    rows = np.flatnonzero(np.isin(targets, known))
+    if len(known) < 2:
+        return Judged(rare=rare)
+    labels = np.searchsorted(known, targets[rows])
+    fold = folds(strata_of(labels, "single"), families[rows], seed)
+    scores = out_of_sample([view[rows] for view in views], labels, "single", fold)
+    found = _in_all(_wrong_classes(labels, scores), rows, known)
+    table = find_overlapping_classes(labels, scores)
+    pairs = zip(*(table[name] for name in ("Class Index A", "Class Index B", "Num Overlapping Examples")), strict=True)
+    overlaps = [Overlap(int(known[one]), int(known[other]), round(count)) for one, other, count in pairs if count >= 1]
+    return Judged(tuple(found), tuple(overlaps), rare)
+
+
+def _judge_several(views: Sequence[Any], targets: NDArray[Any], families: NDArray[Any], seed: int) -> Judged:
+    held, known = targets.sum(axis=0), _judgeable(targets)
+    rare = tuple(np.flatnonzero((held > 0) & (held < FOLDS)).tolist())
+    if not len(known):
+        return Judged(rare=rare)
+    fold = folds(strata_of(targets, "multi"), families, seed)
+    scores = out_of_sample(views, targets[:, known], "multi", fold)
+    return Judged(tuple(_wrong_sets(targets, known, scores)), (), rare)
 
 
 def _wrong_numbers(views: Sequence[Any], targets: NDArray[Any], families: NDArray[Any], seed: int) -> Iterator[Suspect]:
+    scores = out_of_sample(views, targets, "score", folds(strata_of(targets, "score"), families, seed))[:, 0]
+    yield from _far_off(targets, scores)
+
+
+def _far_off(targets: NDArray[Any], scores: NDArray[np.float64]) -> Iterator[Suspect]:
+    """Suspects among numbers (rows,) by what was predicted of them (rows,), worst first."""
     from cleanlab.regression.rank import get_label_quality_scores
 
-    scores = out_of_sample(views, targets, "score", folds(strata_of(targets, "score"), families, seed))[:, 0]
     off = np.abs(targets - scores)
     quality = get_label_quality_scores(targets, scores, method="residual")
     for i in np.argsort(-off, kind="stable"):
