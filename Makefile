@@ -27,8 +27,8 @@ demo: $(INSTALLED)  ## install, then train, judge and use a classifier on exampl
 	printf '%s\n' 'where is my parcel??' 'i was charged twice, please fix' 'love the new app, thank you!' \
 		| $(BIN)/classifine predict runs/demo -
 
-test: $(DEVELOPING)  ## all tests
-	$(BIN)/python -m pytest -q
+test: $(DEVELOPING)  ## all tests, a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 check: $(DEVELOPING)  ## lint, types, import directions, generated pages
 	$(BIN)/ruff check .
