@@ -140,12 +140,8 @@ def load_base(
     return network, tokenizer
 
 
-def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_expected: Callable[[], bool]) -> bool:
-    """Divide what the head gives by `temperature`, one for all labels or one for each; False where that cannot be done.
-
-    The last layer of the head is the only linear one outside the encoder with an output for each label;
-    `as_expected` tells whether the network's logits then are what they should be. If not, it is left as it was.
-    """
+def output_layer(network: Any) -> Any | None:
+    """The last layer of the head: the last linear one outside the encoder with an output for each label."""
     import torch
 
     inner = f"{network.base_model_prefix}."
@@ -154,9 +150,20 @@ def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_ex
         if isinstance(layer, torch.nn.Linear) and layer.out_features == network.config.num_labels
         and not name.startswith(inner)
     ]  # fmt: skip
-    if not layers:
+    return layers[-1] if layers else None
+
+
+def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_expected: Callable[[], bool]) -> bool:
+    """Divide what the head gives by `temperature`, one for all labels or one for each; False where that cannot be done.
+
+    `as_expected` tells whether the network's logits then are what they should be. If not, it is left as it was.
+    """
+    import torch
+
+    layer = output_layer(network)
+    if layer is None:
         return False
-    weights = [weight for weight in (layers[-1].weight, layers[-1].bias) if weight is not None]
+    weights = [weight for weight in (layer.weight, layer.bias) if weight is not None]
     before = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
         for weight in weights:

@@ -24,12 +24,14 @@ from classifine.errors import TrainingError
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Task
+from classifine.model.folder import output_layer
 from classifine.say import Say
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
+from classifine.train.scores import exact_output, start_at_mean
 
 INPUTS = ("input_ids", "token_type_ids")
 STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
@@ -52,11 +54,20 @@ class Training:
 class JudgedTrainer(Trainer):
     """A Trainer whose evaluation is `validate(network) -> metrics`; it keeps the Trainer's own book-keeping.
 
+    The head learns `head_rate` times as fast as the rest, its last layer `spread` times as fast as the rest of it: the
+    standard deviation of numbers that are its targets.
+
     With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
     """
 
     def __init__(
-        self, *, validate: Validate, head_rate: float, sharpness: Sharpness | None = None, **rest: Any
+        self,
+        *,
+        validate: Validate,
+        head_rate: float,
+        spread: float = 1.0,
+        sharpness: Sharpness | None = None,
+        **rest: Any,
     ) -> None:
         super().__init__(**rest)
         # The losses of classifiers take no count of items, but their `forward` takes any keyword, from which the Trainer
@@ -64,6 +75,7 @@ class JudgedTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._validate = validate
         self._head_rate = head_rate
+        self._spread = spread
         self._sharpness = sharpness
         self._ahead: list[Any] = []
         self._before: list[Any] = []
@@ -84,18 +96,23 @@ class JudgedTrainer(Trainer):
         self._ahead = list(result[0])
         return result
 
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping."""
+        found = super().compute_loss(*args, **kwargs)
+        return (found[0] / self._spread**2, *found[1:]) if isinstance(found, tuple) else found / self._spread**2
+
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Forward and backward on one batch: where the weights stand, or at the worst point nearby.
 
         The loss that comes back is that of the weights as they stand, so that histories can be compared.
         """
         if self._sharpness is None:
-            return super().training_step(model, inputs, *args, **kwargs)
+            return super().training_step(model, inputs, *args, **kwargs) * self._spread**2
         if not self._losses:
             # A step of its own for each batch of the optimiser step: their gradients add up to the direction.
             for batch in self._ahead:
                 part = self._sharpness.part(batch)
-                self._losses.append(super().training_step(model, part, *args, **kwargs))
+                self._losses.append(super().training_step(model, part, *args, **kwargs) * self._spread**2)
             self._before = self._sharpness.climb(model)
         super().training_step(model, inputs, *args, **kwargs)
         loss = self._losses.pop(0)
@@ -106,16 +123,27 @@ class JudgedTrainer(Trainer):
         return loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        """The Trainer's optimiser, with the new head learning `head_rate` times as fast as the pre-trained rest."""
+        """The Trainer's optimiser, with other rates for the new head and its last layer."""
         optimizer = super().create_optimizer(*args, **kwargs)
-        head = {id(weight) for name, weight in self.model.named_parameters() if _in_head(self.model, name)}
-        for group in list(optimizer.param_groups):
-            own = [weight for weight in group["params"] if id(weight) in head]
-            if own and self._head_rate != 1:
-                group["params"] = [weight for weight in group["params"] if id(weight) not in head]
-                settings = {key: value for key, value in group.items() if key not in ("params", "lr")}
-                optimizer.add_param_group({**settings, "params": own, "lr": group["lr"] * self._head_rate})
+        head = [weight for name, weight in self.model.named_parameters() if _in_head(self.model, name)]
+        _quicken(optimizer, head, self._head_rate)
+        if self._spread != 1:
+            # A step shrinks a weight by rate times decay: by as much as if the spread were 1.
+            last: Any = output_layer(self.model)
+            _quicken(optimizer, list(last.parameters()), self._spread, 1 / self._spread)
         return optimizer
+
+
+def _quicken(optimizer: Any, weights: Sequence[Any], times: float, decay: float = 1.0) -> None:
+    """Let `weights` learn so many times as fast, with `decay` times their weight decay."""
+    chosen = set(map(id, weights))
+    for group in list(optimizer.param_groups):
+        own = [weight for weight in group["params"] if id(weight) in chosen]
+        if own and times != 1:
+            group["params"] = [weight for weight in group["params"] if id(weight) not in chosen]
+            settings = {key: value for key, value in group.items() if key != "params"}
+            changed = {"lr": group["lr"] * times, "weight_decay": group["weight_decay"] * decay}
+            optimizer.add_param_group({**settings, **changed, "params": own})
 
 
 class Tidy(TrainerCallback):
@@ -157,6 +185,8 @@ def quicker(network: Any, recipe: Recipe) -> Iterator[None]:
         if recipe.device == "cpu":
             opened.enter_context(fast_dropout(network))
             opened.enter_context(narrow_stream(network))
+        if recipe.task == "score":
+            opened.enter_context(exact_output(network))
         yield
 
 
@@ -188,6 +218,7 @@ def train(
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
+    spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
     begun, targets = Weights(network), targets_of(validation)
     lost, alarms = 0.0, list[str]()
     while True:
@@ -196,16 +227,9 @@ def train(
         stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
         try:
             found = _fitted(
-                network,
-                rows,
-                validation,
-                pad_id,
-                recipe,
-                folder,
-                say,
-                best,
+                network, rows, validation, pad_id, recipe, folder, say, best, spread,
                 [*callbacks, *([stalled] if stalled else [])],
-            )
+            )  # fmt: skip
         except torch.OutOfMemoryError:
             recipe = _in_parts(recipe)
             say(
@@ -249,6 +273,7 @@ def _fitted(
     folder: str,
     say: Say,
     best: Best,
+    spread: float,
     callbacks: Sequence[TrainerCallback],
 ) -> Training:
     history = History(metrics.HEADLINE[recipe.task][:2], say)
@@ -263,6 +288,7 @@ def _fitted(
         callbacks=[history, alarm, pace, best, *callbacks],
         validate=validator(validation, pad_id, recipe.task, recipe.precision),
         head_rate=recipe.head_rate,
+        spread=spread,
         sharpness=recipe.sharpness,
     )
     on_cpu = recipe.device == "cpu"
