@@ -19,8 +19,8 @@ from markupsafe import Markup
 from classifine import __version__
 from classifine.infer.explain import Explanation
 from classifine.report.explained import marked_html
-from classifine.report.kept import Kept, read_kept
-from classifine.report.sections import lead_of, sections_of
+from classifine.report.page.kept import Kept, read_kept
+from classifine.report.page.sections import lead_of, sections_of
 
 PAGE = "report.html"
 STATIC = Path(__file__).with_name("static")
