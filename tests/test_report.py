@@ -22,6 +22,7 @@ from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
 from classifine.model.folder import json_text, write_json
 from classifine.report.evaluate import Baseline, evaluate, prediction_lines
+from classifine.report.limits import limits
 from classifine.report.page import classes, mistakes
 from classifine.report.page import why as why_room
 from classifine.report.page.figures import at_shares, coverage, frequent_confusions, reliability_bins, residuals
@@ -336,6 +337,19 @@ def test_hostile_words_stay_words(texts, pages, name):
     assert html.escape(EVIL[1]).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in texts[name]
 
 
+def test_limits_are_told_and_labels_in_them_stay_text(tmp_path):
+    names = (*EVIL, "a`b", "``", "` `` `")
+    folder = fabricated(tmp_path / "odd", names=names, rows=40)
+    record, found = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("classifine", "evaluation"))
+    text = report_page(folder)
+    part = text.partition('<h3 id="limits">Limits found</h3>')[2].partition("</section>")[0]
+    assert part.count("<li>") == len(list(limits(record, found))) > 2
+    for name in names:
+        assert f"<code>{name}</code>" in html.unescape(part)
+    assert set(Page(part).tags) == {"ul", "li", "code"}
+    assert not {"img", "b"} & set(Page(text).tags)
+
+
 def test_no_path_of_this_machine(texts):
     for text in texts.values():
         assert "maria" not in text
@@ -399,6 +413,7 @@ def run_command(monkeypatch, capsys, *words):
     [
         ("evaluation.json", '{"rows": "many"}', "evaluation.json is damaged: rows: "),
         ("evaluation.json", "[1", "evaluation.json is damaged: "),
+        ("evaluation.json", '{"rows": 1, "metrics": {}, "slices": [{"kind": "length", "name": "a", "rows": -1, "metric": "mae", "value": 1, "error": 1}]}', "evaluation.json is damaged: slices.0.rows"),
         ("data_report.json", '{"splits": 3}', "data_report.json is damaged: splits: "),
         ("history.jsonl", "{}\n", "history.jsonl is damaged: line 1: epoch: "),
         ("explanations.json", '{"errors": [{"id": 1}]}', "explanations.json is damaged: errors.0."),

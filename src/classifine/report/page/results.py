@@ -1,4 +1,4 @@
-"""How good a classifier is: its metrics beside simpler methods, on parts of the rows and from other seeds.
+"""How good a classifier is: its metrics beside simpler methods, on parts of the rows, from other seeds, and where it is weak.
 
 It repeats what the evaluation says and judges nothing.
 """
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from classifine.metrics import HEADLINE
 from classifine.report.card import judged_on
-from classifine.report.page.blocks import Block, Cell, Chart, Note, Table, count, number
+from classifine.report.limits import limits
+from classifine.report.page.blocks import Block, Cell, Chart, Listing, Note, Table, count, number
 from classifine.report.page.kept import EVALUATION, EvaluationFact, Kept, Metric
 from classifine.report.page.missing import lacks
 
@@ -35,7 +36,7 @@ MEANING = {
 
 
 def results(kept: Kept) -> Iterator[Block]:
-    """How good the classifier is, beside simpler methods, on parts of the rows and from other seeds."""
+    """How good the classifier is, beside simpler methods, on parts of the rows, from other seeds, and where it is weak."""
     found = kept.evaluation
     if found is None:
         yield lacks(EVALUATION, "how good the classifier is")
@@ -57,6 +58,7 @@ def results(kept: Kept) -> Iterator[Block]:
         ]
         note = "This report is about the seed that was best on validation rows."
         yield Table("seeds-table", "The same recipe from other seeds, on test rows", ("seed", *names), rows, note)
+    yield Listing("limits", "Limits found", tuple(limits(dict(kept.record), found.model_dump())))
 
 
 def _headline_chart(kept: Kept, found: EvaluationFact, names: list[str]) -> Chart:
