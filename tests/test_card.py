@@ -125,6 +125,18 @@ def test_limits_name_what_is_weak(record, judged):
     assert "`en`; texts in other languages were not tried" in language
 
 
+def test_labels_with_backticks_stay_whole(record, judged):
+    names = ("a`b", "``", "plain")
+    classes = [{**judged["classes"][2], "label": name} for name in names]
+    text = " ".join(limits(record, {"classes": classes}))
+    assert "``a`b`` (5), ``` `` ``` (5), `plain` (5)" in text
+
+
+def test_where_answers_were_not_counted_no_label_is_called_never_answered(record, judged):
+    classes = [{**one, "predicted": None} for one in judged["classes"]]
+    assert not [line for line in limits(record, {"classes": classes}) if line.startswith("Never")]
+
+
 def test_limits_do_not_name_what_chance_explains(record, judged):
     classes = judged["classes"][:1]
     parts = [{**part, "value": 0.9 - 0.02 * i} for i, part in enumerate(judged["slices"])]

@@ -21,13 +21,14 @@ from classifine.errors import ModelError
 from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
 from classifine.model.folder import json_text, write_json
-from classifine.report import sections
-from classifine.report import why as why_room
 from classifine.report.evaluate import Baseline, evaluate, prediction_lines
-from classifine.report.figures import at_shares, coverage, frequent_confusions, residuals
-from classifine.report.html import SCRIPTS, STATIC, report_page
-from classifine.report.kept import PredictionFact, read_kept
-from classifine.report.why import explained_errors
+from classifine.report.limits import limits
+from classifine.report.page import classes, mistakes
+from classifine.report.page import why as why_room
+from classifine.report.page.figures import at_shares, coverage, frequent_confusions, reliability_bins, residuals
+from classifine.report.page.html import SCRIPTS, STATIC, report_page
+from classifine.report.page.kept import PredictionFact, read_kept
+from classifine.report.page.why import explained_errors
 
 EVIL = ("</script><script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "<!-- <b>'&amp;'")
 NAMES = {"single": ("calm", *EVIL), "multi": ("calm", *EVIL), "score": ("how good",)}
@@ -258,7 +259,7 @@ def test_the_charts_of_scores_agree_with_the_metrics(folders):
         assert coverage(kept.predictions, kept.decision)[-1]["accuracy"] == pytest.approx(
             kept.evaluation.metrics[right].value
         )
-        bins = sections.figures.reliability_bins(kept.predictions, kept.decision)
+        bins = reliability_bins(kept.predictions, kept.decision)
         whole = sum(one["rows"] for one in bins)
         error = sum(one["rows"] * abs(one["score"] - one["right"]) for one in bins if one["rows"]) / whole
         assert error == pytest.approx(kept.evaluation.metrics["ece"].value, abs=1e-3)
@@ -275,7 +276,7 @@ def test_bins_add_up_to_the_calibration_error():
 
 def test_worst_errors_come_first_and_are_bounded(folders, pages):
     table = pages["many"].tables["errors-table"]
-    assert len(table) == 1 + sections.ERRORS
+    assert len(table) == 1 + mistakes.ERRORS
     scores = [float(line[4]) for line in table[1:]]
     assert scores == sorted(scores)
     first = json.loads((folders["many"] / "predictions.jsonl").read_text("utf-8").splitlines()[0])
@@ -286,7 +287,7 @@ def test_many_classes_get_a_table_of_confusions_instead_of_a_matrix(pages):
     assert "matrix-table" not in pages["many"].tables
     counts = [int(line[2]) for line in pages["many"].tables["confusions"][1:]]
     assert counts == sorted(counts, reverse=True)
-    assert len(counts) == sections.CONFUSIONS
+    assert len(counts) == classes.CONFUSIONS
 
 
 def test_frequent_confusions():
@@ -309,7 +310,7 @@ def test_probable_label_errors_are_listed_or_the_package_is_named(folders, pages
     assert pages["single"].tables["suspects-table"][0] == ["row", "label", "rather", "score", "text"]
     for name in ("multi", "score"):
         assert "classifine audit DATA judges the rows of train" in pages[name].words
-    monkeypatch.setattr(sections.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(mistakes.importlib.util, "find_spec", lambda name: None)
     page = Page(report_page(folders["single"]))
     assert "pip install 'classifine[audit]'" in page.words
     assert "suspects-table" not in page.tables
@@ -334,6 +335,19 @@ def test_hostile_words_stay_words(texts, pages, name):
     assert all(value.startswith("#") for _, key, value in page.attributes if key == "href")
     assert EVIL[1] in page.words
     assert html.escape(EVIL[1]).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in texts[name]
+
+
+def test_limits_are_told_and_labels_in_them_stay_text(tmp_path):
+    names = (*EVIL, "a`b", "``", "` `` `")
+    folder = fabricated(tmp_path / "odd", names=names, rows=40)
+    record, found = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("classifine", "evaluation"))
+    text = report_page(folder)
+    part = text.partition('<h3 id="limits">Limits found</h3>')[2].partition("</section>")[0]
+    assert part.count("<li>") == len(list(limits(record, found))) > 2
+    for name in names:
+        assert f"<code>{name}</code>" in html.unescape(part)
+    assert set(Page(part).tags) == {"ul", "li", "code"}
+    assert not {"img", "b"} & set(Page(text).tags)
 
 
 def test_no_path_of_this_machine(texts):
@@ -399,6 +413,7 @@ def run_command(monkeypatch, capsys, *words):
     [
         ("evaluation.json", '{"rows": "many"}', "evaluation.json is damaged: rows: "),
         ("evaluation.json", "[1", "evaluation.json is damaged: "),
+        ("evaluation.json", '{"rows": 1, "metrics": {}, "slices": [{"kind": "length", "name": "a", "rows": -1, "metric": "mae", "value": 1, "error": 1}]}', "evaluation.json is damaged: slices.0.rows"),
         ("data_report.json", '{"splits": 3}', "data_report.json is damaged: splits: "),
         ("history.jsonl", "{}\n", "history.jsonl is damaged: line 1: epoch: "),
         ("explanations.json", '{"errors": [{"id": 1}]}', "explanations.json is damaged: errors.0."),

@@ -28,10 +28,10 @@ from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
-from classifine.report.html import PAGE, report_page
-from classifine.report.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, worst_rows
+from classifine.report.page.html import PAGE, report_page
+from classifine.report.page.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, worst_rows
+from classifine.report.page.why import ERRORS, explained_errors
 from classifine.report.text import evaluation_lines, report_lines, seed_lines
-from classifine.report.why import ERRORS, explained_errors
 from classifine.say import Say
 
 if TYPE_CHECKING:

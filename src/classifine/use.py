@@ -29,7 +29,7 @@ from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.explained import page
 from classifine.report.exported import ExportWish, export_classifier
-from classifine.report.html import PAGE, report_page
+from classifine.report.page.html import PAGE, report_page
 from classifine.say import Say
 
 

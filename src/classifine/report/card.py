@@ -10,7 +10,7 @@ from typing import Any
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
 from classifine.model.folder import read_record
-from classifine.report.limits import limits
+from classifine.report.limits import code, limits
 from classifine.report.text import numbers, seed_lines
 
 CARD = "README.md"
@@ -182,7 +182,7 @@ def _table_of_labels(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -
     ]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for i, name in enumerate(record["labels"]):
-        cells = [f"`{name}`", *([f"{thresholds[i]:.3f}"] if thresholds else [])]
+        cells = [code(name), *([f"{thresholds[i]:.3f}"] if thresholds else [])]
         if evaluation:
             found = evaluation["classes"][i]
             cells += [*(f"{found[key]:.3f}" for key in ("precision", "recall", "f1")), str(found["support"])]

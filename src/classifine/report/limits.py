@@ -4,6 +4,7 @@ It puts into words what the record and the evaluation say, and knows nothing abo
 """
 
 import math
+import re
 import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,14 +20,23 @@ def limits(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator
     """A sentence in Markdown for each thing that the run showed to be weak, and for what it did not try."""
     yield from _weak_labels(evaluation)
     yield from _weak_parts(evaluation)
-    cut, limit = record.get("train_rows_cut", 0), record["recipe"]["max_length"]
+    cut, limit = record.get("train_rows_cut", 0), record["max_length"]
     more = f" Of the training rows {cut} fill that length or go beyond." if cut else ""
     yield f"Texts are read up to {limit} tokens; what follows is not seen.{more}"
     own = record.get("language")
     known = (
-        f"The training texts are in `{own}`" if own else "The training texts have no one language that could be told"
+        f"The training texts are in {code(own)}"
+        if own
+        else "The training texts have no one language that could be told"
     )
     yield f"{known}; texts in other languages were not tried."
+
+
+def code(text: str) -> str:
+    """A text as code in Markdown, whole whatever it has: the fence is longer than any row of backticks inside."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    room = " " if "`" in text[:1] + text[-1:] else ""
+    return f"{fence}{room}{text}{room}{fence}"
 
 
 def _weak_labels(evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -35,20 +45,17 @@ def _weak_labels(evaluation: Mapping[str, Any]) -> Iterator[str]:
     weak = sorted((one for one in judged if one["f1"] < usual - CLEARLY), key=lambda one: one["f1"])
     if weak:
         yield f"Weak labels: {_listed(weak, 'F1 {f1:.2f}')}; the median is {usual:.2f}."
-    never = [one for one in judged if not one["predicted"]]
+    never = [one for one in judged if one["predicted"] == 0]
     if never:
         yield f"Never answered, though there are such rows: {_listed(never, '{support} rows')}."
     few = [one for one in evaluation["classes"] if one["support"] < FEW]
     if few:
-        yield (
-            f"Judged on fewer than {FEW} rows, so what the table says of them may be far off: "
-            f"{_listed(few, '{support}')}."
-        )
+        yield f"Judged on fewer than {FEW} rows, so their numbers may be far off: {_listed(few, '{support}')}."
 
 
 def _listed(classes: list[Any], told: str) -> str:
     more = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
-    return ", ".join(f"`{one['label']}` ({told.format(**one)})" for one in classes[:NAMED]) + more
+    return ", ".join(f"{code(one['label'])} ({told.format(**one)})" for one in classes[:NAMED]) + more
 
 
 def _weak_parts(evaluation: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of sentences, tables, charts and explained texts, all plain values.
+"""What a report is made of: sections of sentences, lists, tables, charts and explained texts, all plain values.
 
 It knows neither what they say nor how they look.
 """
@@ -28,6 +28,16 @@ class Note:
     text: str
     warning: bool = False
     kind: str = field(default="note", init=False)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Sentences under a heading, each for itself."""
+
+    id: str
+    heading: str
+    sentences: tuple[str, ...]
+    kind: str = field(default="listing", init=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Explained:
     kind: str = field(default="explained", init=False)
 
 
-Block = Note | Table | Chart | Explained
+Block = Note | Listing | Table | Chart | Explained
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ from markupsafe import Markup
 from classifine import __version__
 from classifine.infer.explain import Explanation
 from classifine.report.explained import marked_html
-from classifine.report.kept import Kept, read_kept
-from classifine.report.sections import lead_of, sections_of
+from classifine.report.page.kept import Kept, read_kept
+from classifine.report.page.sections import lead_of, sections_of
 
 PAGE = "report.html"
 STATIC = Path(__file__).with_name("static")
@@ -31,6 +32,8 @@ SCRIPTS = (
     ("sortable.min.js", "sortable.LICENSE"),
     ("report.js", None),
 )
+# Code in a sentence, as Markdown has it: between rows of backticks that are equally long.
+CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,14 @@ def _embedded(data: Any) -> Markup:
 
 def _typed(text: str) -> Markup:
     """A sentence with what is to be typed, between backticks, as code."""
-    parts = text.split("`")
-    return Markup("").join(Markup("<code>{}</code>").format(one) if i % 2 else one for i, one in enumerate(parts))
+    shown, last = Markup(""), 0
+    for found in CODE.finditer(text):
+        # A blank on each side parts a backtick of its own from the fence.
+        code = found[2][1:-1] if re.match(" .*` $| `.* $", found[2], re.DOTALL) else found[2]
+        shown += text[last : found.start()]  # escaped, as is all that is no Markup
+        shown += Markup("<code>{}</code>").format(code)
+        last = found.end()
+    return shown + text[last:]
 
 
 def _marked(one: Explanation, part: int) -> Markup:

@@ -48,7 +48,7 @@ class ClassFact(_Fact):
     recall: float
     f1: float
     support: int
-    predicted: int = 0
+    predicted: int | None = None  # older versions did not count it
 
 
 class SliceFact(_Fact):
@@ -56,7 +56,7 @@ class SliceFact(_Fact):
 
     kind: str
     name: str
-    rows: int
+    rows: NonNegativeInt
     metric: str
     value: float
     error: float
@@ -154,9 +154,10 @@ class CalibrationFact(_Fact):
 
 
 class RecordFact(_Fact):
-    """What the page tells of classifine.json beyond what `read_record` asks of it."""
+    """What the page tells of classifine.json; labels and how they are chosen are read apart."""
 
     name: str = "classifier"
+    max_length: int
     base: str = ""
     base_origin: str = ""
     language: str | None = None
@@ -166,6 +167,7 @@ class RecordFact(_Fact):
     train_seconds: float | None = None
     train_rows_per_second: float | None = None
     peak_memory_mib: float | None = None
+    train_rows_cut: int = 0
     data_on_hub: bool = False
     alarms: tuple[str, ...] = ()
     rows: dict[str, int] = {}

@@ -10,7 +10,7 @@ from classifine.data.read import Text
 from classifine.errors import DataError, ModelError
 from classifine.infer.explain import explain
 from classifine.model.folder import Saved, quiet_transformers
-from classifine.report.kept import PredictionFact
+from classifine.report.page.kept import PredictionFact
 
 ERRORS = 10
 CHARACTERS = 400  # of a text that are explained

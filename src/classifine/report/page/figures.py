@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from classifine.decide import HALF, Decision, Floats
 from classifine.doubt import answered_curve
 from classifine.metrics import reliability
-from classifine.report.kept import Predictions
+from classifine.report.page.kept import Predictions
 
 STEPS = 20  # of a histogram
 POINTS = 1000  # of a scatter
+BARS_UP_TO = 40  # classes drawn
 Rows = list[dict[str, Any]]
 
 
