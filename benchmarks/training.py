@@ -143,10 +143,12 @@ def work(side: str, source: Path, seconds: float) -> None:
         ask, weights = (lambda: products(seconds)), 0
     else:
         trained, batch = Trained(side, source), 32 if side == OURS else PLAIN_BATCH
-        trained.epoch(batch)
-        first = trained.epoch(2 * batch)
-        count = batch * max(1, round(seconds * first["rows"] / first["seconds"] / batch))
-        ask, weights = (lambda: trained.epoch(min(count, SAMPLE // 2))), trained.weights
+        count = batch
+        # A few steps say little: the first ones lay out memory, and an epoch has costs of its own.
+        while (tried := trained.epoch(count))["seconds"] < seconds / 2 and count < SAMPLE // 2:
+            count *= 2
+        count = min(SAMPLE // 2, batch * max(1, round(seconds * tried["rows"] / tried["seconds"] / batch)))
+        ask, weights = (lambda: trained.epoch(count)), trained.weights
     print(json.dumps({"weights": weights}), flush=True)
     for _ in sys.stdin:
         print(json.dumps(ask()), flush=True)

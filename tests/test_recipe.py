@@ -22,19 +22,28 @@ def recipe(hardware=CPU, rows=1000, parameters=MINILM, **settings):
 
 
 def test_small_encoders_read_pairs_at_a_lower_rate_and_a_given_rate_is_kept():
-    rates = [choose(Train(), CPU, 1000, 22_000_000, 256, paired=paired).learning_rate for paired in (False, True)]
+    rates = [choose(Train(), CPU, 1000, 22_000_000, 256, texts=texts).learning_rate for texts in ("long", "pairs")]
     assert rates[1] < rates[0]
-    assert choose(Train(learning_rate=1e-4), CPU, 1000, 22_000_000, 256, paired=True).learning_rate == 1e-4
+    assert choose(Train(learning_rate=1e-4), CPU, 1000, 22_000_000, 256, texts="pairs").learning_rate == 1e-4
+
+
+def test_small_encoders_read_short_texts_of_one_label_at_a_lower_rate():
+    def rate(texts, task="single", size=22_000_000):
+        return choose(Train(), CPU, 1000, size, 256, task, texts).learning_rate
+
+    assert rate("short") < rate("long")
+    assert rate("short", "multi") == rate("long", "multi")
+    assert rate("short", size=110_000_000) == rate("long", size=110_000_000)
 
 
 def test_small_encoders_read_few_pairs_a_few_times_only():
     epochs = [
-        choose(Train(), CPU, 1000, size, 256, paired=paired).epochs
+        choose(Train(), CPU, 1000, size, 256, texts=texts).epochs
         for size in (22_000_000, 110_000_000)
-        for paired in (False, True)
+        for texts in ("long", "pairs")
     ]
     assert epochs == [12, 5, 12, 12]
-    assert choose(Train(epochs=9), CPU, 1000, 22_000_000, 256, paired=True).epochs == 9
+    assert choose(Train(epochs=9), CPU, 1000, 22_000_000, 256, texts="pairs").epochs == 9
 
 
 def test_fewer_rows_get_more_epochs_within_bounds():

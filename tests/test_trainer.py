@@ -407,8 +407,8 @@ def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(bas
     assert found.recipe == learning and not any("anew" in alarm for alarm in found.alarms)
     assert recipe_for(halves[0], learning_rate=1e-9).fallback_rate is None
     own = [
-        choose(Train(), CPU, 1000, size, 32, paired=paired)
-        for size, paired in ((10**7, False), (10**7, True), (10**8, False))
+        choose(Train(), CPU, 1000, size, 32, texts=texts)
+        for size, texts in ((10**7, "long"), (10**7, "pairs"), (10**8, "long"))
     ]
     assert [one.fallback_rate for one in own] == [5e-5, None, None]
 

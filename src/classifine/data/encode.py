@@ -5,7 +5,7 @@ and `labels` (what `Labels.targets` makes of them). It knows nothing about netwo
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from classifine.data.read import Split, Text
 from classifine.labels import Labels
@@ -13,6 +13,9 @@ from classifine.labels import Labels
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Kind = Literal["long", "short", "pairs"]
+SHORT = 20  # tokens on average, fewer than which make texts short
+_SAMPLE = 1000  # texts that tell how long a set's are
 _CHUNK = 10_000  # texts handed to the tokenizer at once: enough for its threads, little enough for memory
 
 
@@ -22,6 +25,17 @@ def tokenise(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str
     second = [text[1] for text in texts if not isinstance(text, str)] or None
     encoded = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
     return {name: encoded[name] for name in encoded if name in ("input_ids", "token_type_ids")}
+
+
+def text_kind(texts: Sequence[Text], tokenizer: Any, max_length: int) -> Kind:
+    """Whether these are pairs, short texts such as phrases and single sentences, or longer ones."""
+    if not texts:
+        return "long"
+    if not isinstance(texts[0], str):
+        return "pairs"
+    some = texts[:: -(-len(texts) // _SAMPLE)]
+    tokens = sum(map(len, tokenise(some, tokenizer, max_length)["input_ids"]))
+    return "short" if tokens < SHORT * len(some) else "long"
 
 
 def pad_id(tokenizer: Any) -> int:

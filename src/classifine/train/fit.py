@@ -17,8 +17,8 @@ import numpy as np
 
 from classifine.config import Config
 from classifine.data.columns import Columns
-from classifine.data.encode import encode, pad_id
-from classifine.data.read import Split, paired
+from classifine.data.encode import encode, pad_id, text_kind
+from classifine.data.read import Split
 from classifine.decide import Decision
 from classifine.doubt import Doubt
 from classifine.infer.engine import TorchEngine
@@ -163,7 +163,8 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     max_length = base.max_length(config.model.max_length)
     network, tokenizer = load_base(base, labels, *attention_on(hardware))
     weights = network.num_parameters()
-    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, paired(rows))
+    kind = text_kind(rows.texts, tokenizer, max_length)
+    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind)
     say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
