@@ -23,6 +23,7 @@ ROOMS = {
     "run": 9,
     "use": 9,
     "audit": 9,
+    "adapt": 9,
     "glue": 10,
     "init": 10,
     "cli": 11,

@@ -557,6 +557,53 @@ def init(
     sys.stdout.write(f"{written}\n")
 
 
+@app.command()
+@with_settings(
+    "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "epochs", "batch_size",
+    "learning_rate", "precision", "seed",
+)  # fmt: skip
+def adapt(
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXTS...", help="Files with texts, such as .txt (one a line) or .csv.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the adapted base.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the adapted base that is in that folder.")
+    ] = False,
+    mask_share: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the tokens to guess.")] = 0.15,
+    held_out: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
+    ] = 0.05,
+    max_rows: Annotated[
+        int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")
+    ] = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Teach a base model the words of your own texts, before `train`; no labels are needed.
+
+    It goes on with what base models were pre-trained on: guessing tokens that are masked. That helps most where the
+    texts are unlike what it has read, and there are many more of them than labels.
+
+        classifine adapt letters.txt -o bases/letters
+
+        classifine train labelled.csv --base bases/letters
+
+    Files may be of any form that `train` reads, and columns are found as there (of a pair each text counts as one);
+    labels are ignored. Empty texts and exact copies are left out. The base is the one that `train` would choose, and
+    the epoch that guesses best on the texts held out is kept.
+    """
+    from classifine import adapt as adapting
+
+    config = build(nested(settings or {}))
+    options = adapting.AdaptOptions(mask_share, held_out, max_rows)
+    record = adapting.adapt(texts, config, options, output, overwrite, say)
+    if as_json:
+        _print_json({"folder": str(output), **record})
+    else:
+        sys.stdout.write(f"{output}\n")
+
+
 @app.command("fill-mask")
 def fill_mask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with [MASK] in the place of a word.")],

@@ -211,6 +211,29 @@ def find_text(sample: Sequence[Row], text: Sequence[str], source: str, pair: str
     return _find_text(_facts(sample, names), source, [])
 
 
+def find_texts(sample: Sequence[Row], config: Data, source: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
+    """(text columns, column of the second text of a pair, notes) of rows whose labels, if they have any, do not matter.
+
+    Raises DataError as `find_columns` does.
+    """
+    names = list(dict.fromkeys(name for row in sample for name in row))
+    text, second, notes = config.text, config.text_pair, list[str]()
+    for flag, wanted in [*(("--text", name) for name in text), *([("--text-pair", second)] if second else [])]:
+        if wanted not in names:
+            raise DataError(f"{source} has no column '{wanted}'.{_offer(wanted, names)} Change {flag}.")
+    if second is not None and second in text:
+        raise DataError(f"'{second}' of {source} is named twice among --text and --text-pair. Name it once.")
+    if text or names == ["text"]:
+        return text or ("text",), second, ()
+    facts = _facts(sample, names)
+    rest = [fact for fact in facts if not fact.named_label]
+    both = _find_pair(rest, second, notes)
+    if both is not None:
+        return *both, tuple(notes)
+    text = _find_text([fact for fact in rest if fact.name != second], source, notes)
+    return text, second, tuple(notes)
+
+
 def _facts(sample: Sequence[Row], names: Sequence[str]) -> list[_Facts]:
     return [_Facts(name, tuple(v for row in sample if _present(v := row.get(name)))) for name in names]
 

@@ -47,14 +47,19 @@ def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int) -> "Da
     """A split as token ids and targets, in the order of its rows."""
     from datasets import Dataset
 
-    texts = split.texts
+    columns = encode_texts(split.texts, tokenizer, max_length)
+    columns["labels"] = labels.targets(split.labels).tolist()
+    return Dataset.from_dict(columns)
+
+
+def encode_texts(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[Any]]:
+    """The columns of token ids and `length`, without targets, in the order of the texts."""
     columns: dict[str, list[Any]] = {}
     for start in range(0, len(texts), _CHUNK):
         for name, values in tokenise(texts[start : start + _CHUNK], tokenizer, max_length).items():
             columns.setdefault(name, []).extend(values)
     columns["length"] = [len(ids) for ids in columns["input_ids"]]
-    columns["labels"] = labels.targets(split.labels).tolist()
-    return Dataset.from_dict(columns)
+    return columns
 
 
 def pad(columns: dict[str, list[list[int]]], pad_id: int) -> dict[str, Any]:

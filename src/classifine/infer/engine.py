@@ -80,7 +80,7 @@ class TorchEngine:
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
-        return _run_torch(self.network, batch, self.precision, lambda answer, mask: answer.logits.float())
+        return run_torch(self.network, batch, self.precision, lambda answer, mask: answer.logits.float())
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ class EncoderEngine:
             own = mask.unsqueeze(-1)
             return (answer.last_hidden_state.float() * own).sum(1) / own.sum(1)
 
-        return _run_torch(self.network, batch, self.precision, mean)
+        return run_torch(self.network, batch, self.precision, mean)
 
 
 def _suited(network: Any) -> int:
     return BATCH_TOKENS if network.device.type == "cpu" else GPU_BATCH_TOKENS
 
 
-def _run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, Any], Any]) -> NDArray[np.float32]:
+def run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, Any], Any]) -> NDArray[np.float32]:
     """What is `taken` of a torch network's answer to a batch, and its mask; the train mode is left as it was.
 
     A batch that the device's memory does not hold is answered in halves.
@@ -145,7 +145,7 @@ def _run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any,
     halves = (
         {name: array[part] for name, array in batch.items()} for part in (slice(rows // 2), slice(rows // 2, None))
     )
-    return np.concatenate([_run_torch(network, half, precision, taken) for half in halves])
+    return np.concatenate([run_torch(network, half, precision, taken) for half in halves])
 
 
 @dataclass(frozen=True)

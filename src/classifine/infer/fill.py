@@ -9,7 +9,8 @@ from typing import Any
 from classifine.decide import Decision
 from classifine.errors import DataError, ModelError
 from classifine.model.base import Base
-from classifine.model.folder import LOCAL, fastest_device, loading, quiet_transformers
+from classifine.model.folder import fastest_device
+from classifine.model.masked import ANOTHER, load_masked
 
 MASKS = ("[MASK]", "<mask>")  # as people write it, whatever the base calls it
 
@@ -33,21 +34,13 @@ def fill_mask(text: str, base: Base, top_k: int) -> list[list[Guess]]:
     Raises DataError where the text has no mask or is too long, ModelError where the base has no head that fills one.
     """
     import torch
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    with quiet_transformers(), loading(base.name):
-        tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
-        try:
-            network, found = AutoModelForMaskedLM.from_pretrained(
-                base.folder, dtype="float32", **LOCAL, output_loading_info=True
-            )
-        except ValueError:
-            network, found = None, {"missing_keys": {"a head"}}
-    # transformers would draw a missing head at random and answer with noise.
-    if network is None or found["missing_keys"] or tokenizer.mask_token_id is None:
+    masked = load_masked(base)
+    network, tokenizer = masked.network, masked.tokenizer
+    # A head that was drawn at random would answer with noise.
+    if masked.new_head:
         raise ModelError(
-            f"{base.name} has no head that fills masks: it was kept without the one it was pre-trained with. "
-            "Choose another --base, such as FacebookAI/roberta-base."
+            f"{base.name} has no head that fills masks: it was kept without the one it was pre-trained with. {ANOTHER}"
         )
     for mask in MASKS:
         text = text.replace(mask, tokenizer.mask_token)

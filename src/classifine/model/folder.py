@@ -267,16 +267,19 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def check_output(folder: Path, overwrite: bool, typed: bool = True) -> None:
+def check_output(folder: Path, overwrite: bool, typed: bool = True, record: str = RECORD) -> None:
     """OutputError, before any work is done, where `folder` could not be written afterwards.
 
-    It tells the flags of the command line where they are `typed`, else the arguments of Python.
+    It tells the flags of the command line where they are `typed`, else the arguments of Python. Only a folder with such
+    a `record` is ever replaced.
     """
     another, replaced = ("another folder with -o", "--overwrite") if typed else ("another folder", "overwrite=True")
     if folder.exists() and not overwrite:
         raise OutputError(f"{folder} exists already. Give {another}, or replace it with {replaced}.")
-    if folder.exists() and not ((folder / RECORD).is_file() or (folder.is_dir() and not any(folder.iterdir()))):
-        raise OutputError(f"{folder} is not a saved classifier, so it is not replaced. Give {another}.")
+    if folder.exists() and not ((folder / record).is_file() or (folder.is_dir() and not any(folder.iterdir()))):
+        raise OutputError(
+            f"{folder} is not {'a saved classifier' if record == RECORD else 'an adapted base'}, so it is not replaced. Give {another}."
+        )
     parent = next(place for place in folder.absolute().parents if place.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError(

@@ -184,7 +184,6 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
 
 def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
     """What of the record is known before training: how it will be done, with which versions."""
-    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
     return {
         "config": config.model_dump(mode="json"),
         "recipe": recipe.as_json(),
@@ -192,9 +191,16 @@ def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dic
         "max_length": recipe.max_length,
         "base": base.name,
         "base_origin": base.origin,
+        "base_adapted_from": base.adapted_from,
         "seed": recipe.seed,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def _after(training: Training) -> dict[str, Any]:

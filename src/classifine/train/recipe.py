@@ -5,7 +5,7 @@ is chosen by the data and the hardware. It knows nothing about texts or networks
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,12 @@ LARGE_PARAMETERS = 200_000_000
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
 ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
+# The same for guessing masked tokens of unlabelled texts. Masks are drawn anew for each pass, so more passes teach more
+# before anything is learned by heart (Gururangan et al. 2020 made 100 over small sets).
+ADAPT_SMALL_RATE, ADAPT_BASE_RATE, ADAPT_LARGE_RATE = 3e-4, 5e-5, 2e-5
+ADAPT_ROWS_SEEN = 60_000
+ADAPT_MIN_EPOCHS, ADAPT_MAX_EPOCHS = 1, 20
+ADAPT_HEAD_RATE = 1.0  # of a head that is new, as a multiple
 
 
 # The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
@@ -64,11 +70,12 @@ class Hardware:
 class Recipe:
     """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens.
 
+    `task` is None where no labels are learned, but masked tokens.
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
     learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one.
     """
 
-    task: Task
+    task: Task | None
     device: str
     devices: int
     precision: str
@@ -209,6 +216,19 @@ def choose(
     )
 
 
+def choose_masked(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int) -> Recipe:
+    """The recipe for guessing masked tokens of `rows` texts; of `config` what `choose` heeds but for head and metric."""
+    passes = min(max(round(ADAPT_ROWS_SEEN / max(rows, 1)), ADAPT_MIN_EPOCHS), ADAPT_MAX_EPOCHS)
+    own = {
+        "epochs": config.epochs or passes,
+        "learning_rate": config.learning_rate
+        or _by_size(parameters, ADAPT_SMALL_RATE, ADAPT_BASE_RATE, ADAPT_LARGE_RATE),
+        "head_rate": ADAPT_HEAD_RATE,
+        "metric": "loss",
+    }
+    return replace(choose(config.model_copy(update=own), hardware, rows, parameters, max_length), task=None)
+
+
 def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
     """(transformers' implementation or None for its own choice, whether attention weights get dropout).
 
@@ -219,11 +239,16 @@ def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
 
 
 def _rate(parameters: int, task: Task, texts: Kind) -> float:
+    small = {"long": SMALL_RATE, "short": SMALL_SHORT_RATE, "pairs": SMALL_PAIR_RATE}[texts]
+    if texts == "short" and task != "single":
+        small = SMALL_RATE
+    return _by_size(parameters, small, BASE_RATE, LARGE_RATE)
+
+
+def _by_size(parameters: int, small: float, base: float, large: float) -> float:
     if parameters < SMALL_PARAMETERS:
-        if texts == "short" and task != "single":
-            return SMALL_RATE
-        return {"long": SMALL_RATE, "short": SMALL_SHORT_RATE, "pairs": SMALL_PAIR_RATE}[texts]
-    return BASE_RATE if parameters < LARGE_PARAMETERS else LARGE_RATE
+        return small
+    return base if parameters < LARGE_PARAMETERS else large
 
 
 def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":

@@ -231,13 +231,10 @@ def train(
                 [*callbacks, *([stalled] if stalled else [])],
             )  # fmt: skip
         except torch.OutOfMemoryError:
-            recipe = _in_parts(recipe)
-            say(
-                f"out of memory: starts anew with {recipe.rows_at_once} rows at once, batches of {recipe.batch_size} as before"
-            )
+            recipe = in_parts(recipe, say)
         else:
             if stalled is None or recipe.fallback_rate is None or not stalled.learned_nothing:
-                _check_finite(network)
+                check_finite(network)
                 return replace(found, alarms=(*alarms, *found.alarms), seconds=round(lost + found.seconds, 1))
             alarms.append(
                 f"At the rate {recipe.learning_rate:g} nothing was learned in {len(found.history)} epochs; started anew "
@@ -246,22 +243,29 @@ def train(
             say(f"ALARM {alarms[-1]}")
             lost += found.seconds
             recipe = replace(recipe, learning_rate=recipe.fallback_rate, fallback_rate=None)
-        begun.restore(network)
-        network.zero_grad()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        start_over(network, begun)
 
 
-def _in_parts(recipe: Recipe) -> Recipe:
-    """The recipe with at most half as many rows at once, as many as make up a whole batch; TrainingError after one row."""
+def start_over(network: Any, begun: Weights) -> None:
+    """Put back the weights that a network began with, and let go of what the attempt since then held."""
+    begun.restore(network)
+    network.zero_grad()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def in_parts(recipe: Recipe, say: Say) -> Recipe:
+    """The recipe with at most half as many rows at once, as many as make up a whole batch, and said; TrainingError after one row."""
     own = recipe.rows_at_once
     if own == 1:
         raise TrainingError(
             f"The {recipe.device}'s memory does not hold 1 rows of {recipe.max_length} tokens. "
             "Lower --batch-size or --max-length, or choose a smaller --base."
         ) from None
-    return replace(recipe, rows_at_once=max(part for part in range(1, own // 2 + 1) if own % part == 0))
+    part = max(part for part in range(1, own // 2 + 1) if own % part == 0)
+    say(f"out of memory: starts anew with {part} rows at once, batches of {recipe.batch_size} as before")
+    return replace(recipe, rows_at_once=part)
 
 
 def _fitted(
@@ -276,17 +280,54 @@ def _fitted(
     spread: float,
     callbacks: Sequence[TrainerCallback],
 ) -> Training:
+    assert recipe.task is not None
     history = History(metrics.HEADLINE[recipe.task][:2], say)
     alarm = Alarm(targets_of(rows), history, say)
+    judge = validator(validation, pad_id, recipe.task, recipe.precision)
+    found = walk(
+        network,
+        rows,
+        validation,
+        recipe,
+        folder,
+        say,
+        collator(pad_id),
+        judge,
+        history,
+        best,
+        [alarm, *callbacks],
+        spread,
+    )
+    return replace(found, alarms=tuple(alarm.said))
+
+
+def walk(
+    network: Any,
+    rows: Any,
+    validation: Any,
+    recipe: Recipe,
+    folder: str,
+    say: Say,
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]],
+    validate: Validate,
+    history: History,
+    best: Best,
+    callbacks: Sequence[TrainerCallback] = (),
+    spread: float = 1.0,
+) -> Training:
+    """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
+
+    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch.
+    """
     pace = Pace(recipe.batch_size, say)
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),
         train_dataset=rows,
         eval_dataset=validation,
-        data_collator=collator(pad_id),
-        callbacks=[history, alarm, pace, best, *callbacks],
-        validate=validator(validation, pad_id, recipe.task, recipe.precision),
+        data_collator=collate,
+        callbacks=[history, pace, best, *callbacks],
+        validate=validate,
         head_rate=recipe.head_rate,
         spread=spread,
         sharpness=recipe.sharpness,
@@ -306,14 +347,13 @@ def _fitted(
             vars(network).pop(name, None)
     seconds = time.monotonic() - start
     rate = len(rows) * len(history.epochs) / seconds
-    return Training(recipe, tuple(history.epochs), best.epoch, tuple(alarm.said), round(seconds, 1), round(rate, 1))
+    return Training(recipe, tuple(history.epochs), best.epoch, (), round(seconds, 1), round(rate, 1))
 
 
-def _check_finite(network: Any) -> None:
+def check_finite(network: Any, flags: str = "--learning-rate or --head-rate") -> None:
+    """TrainingError, with the flags that help, where a weight is no number."""
     if not all(torch.isfinite(weight).all() for weight in network.parameters()):
-        raise TrainingError(
-            "The network diverged: its weights are no numbers any more. Lower --learning-rate or --head-rate."
-        )
+        raise TrainingError(f"The network diverged: its weights are no numbers any more. Lower {flags}.")
 
 
 def validator(encoded: Any, pad_id: int, task: Task, precision: str) -> Validate:

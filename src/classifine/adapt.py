@@ -1,0 +1,124 @@
+"""A base model adapted to the user's own unlabelled texts, in a folder that `train --base` takes.
+
+What people should read goes to `say`; nothing here prints.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifine.config import Config
+from classifine.data.language import find_language
+from classifine.data.read import from_lists
+from classifine.data.texts import Texts, read_texts
+from classifine.model.base import ADAPTED, LOCAL_FOLDER, Base, choose_base
+from classifine.model.folder import check_output, fastest_device, workplace
+from classifine.model.masked import save_masked
+from classifine.say import Say
+from classifine.train.adapt import Adapted, fit_masked, perplexity
+from classifine.train.fit import versions
+from classifine.train.memory import peak_memory_mib
+
+MOST_HELD_OUT = 2000  # texts; more would tell the loss no better than to a hundredth
+FORMAT = 1  # of the record
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """What is asked beyond settings: the share of tokens to guess, that of texts to judge by, and how many to read."""
+
+    mask_share: float = 0.15
+    held_out: float = 0.05
+    max_rows: int | None = None
+
+
+def adapt(
+    sources: Sequence[str], config: Config, options: AdaptOptions, output: Path, overwrite: bool, say: Say
+) -> dict[str, Any]:
+    """Unlabelled texts in, a base that knows their words in the folder `output` out; gives back its record.
+
+    Raises a ClassifineError, and writes nothing, where texts, base or output do not do.
+    """
+    check_output(output, overwrite, record=ADAPTED)
+    texts = read_texts(sources, config.data, options.held_out, MOST_HELD_OUT, options.max_rows, config.train.seed)
+    for note in texts.notes:
+        say(f"data    {note}")
+    base = _base(texts, config, say)
+    with workplace(output) as place:
+        adapted = fit_masked(texts, base, config, options.mask_share, say)
+        record = _record(sources, config, options, texts, base, adapted)
+        save_masked(place, adapted.masked, base, record)
+        (place / "README.md").write_text(_card(record), encoding="utf-8")
+    before, after = adapted.before, adapted.after
+    say(f"after   held-out loss {after:.4f}, perplexity {perplexity(after):.1f} (epoch {adapted.training.best_epoch})")
+    if not after < before:
+        say("warning no epoch was better than the base as it came. Lower --learning-rate, or give more texts.")
+    seconds, rate = adapted.training.seconds, adapted.training.rows_per_second
+    say(
+        f"saved   {output} (trained in {seconds:.0f} s, {rate:.0f} rows/s). Next: classifine train DATA --base {output}"
+    )
+    return record
+
+
+def _base(texts: Texts, config: Config, say: Say) -> Base:
+    """The base that is named, or the one that `train` would choose for such texts."""
+    language = find_language(from_lists(texts.train, [None] * len(texts.train)), config.data.language)
+    base, why = choose_base(config.model.base, language.only, fastest_device())
+    if why:
+        say(f"data    language: {language}")
+        say(f"base    {why} (--base changes it)")
+    return base
+
+
+def _record(
+    sources: Sequence[str], config: Config, options: AdaptOptions, texts: Texts, base: Base, adapted: Adapted
+) -> dict[str, Any]:
+    training = adapted.training
+    return {
+        "format": FORMAT,
+        "base": base.name,
+        "base_origin": base.origin,
+        "adapted_from": base.adapted_from,
+        "new_head": adapted.masked.new_head,
+        "texts": list(sources),
+        "rows": {"train": len(texts.train), "held_out": len(texts.held_out)},
+        "train_rows_cut": adapted.cut,
+        "config": config.model_dump(mode="json", include={"data", "model", "train"}),
+        "mask_share": options.mask_share,
+        "held_out": options.held_out,
+        "max_rows": options.max_rows,
+        "recipe": training.recipe.as_json(),
+        "max_length": training.recipe.max_length,
+        "seed": training.recipe.seed,
+        "loss": {"before": adapted.before, "after": adapted.after},
+        "perplexity": {"before": perplexity(adapted.before), "after": perplexity(adapted.after)},
+        "history": list(training.history),
+        "best_epoch": training.best_epoch,
+        "epochs_run": len(training.history),
+        "train_seconds": training.seconds,
+        "train_rows_per_second": training.rows_per_second,
+        "peak_memory_mib": peak_memory_mib(),
+        "versions": versions(),
+    }
+
+
+def _card(record: dict[str, Any]) -> str:
+    """A short README: what this is, how it was made, how to go on."""
+    local = record["base_origin"] == LOCAL_FOLDER
+    first = record["adapted_from"] or (Path(record["base"]).name if local else record["base"])
+    head = ["---", "library_name: transformers", "pipeline_tag: fill-mask", "tags:", "- classifine"]
+    head += [] if local else [f"base_model: {record['base']}"]
+    loss, guess, rows = record["loss"], record["perplexity"], record["rows"]
+    new = " It came without a head that guesses masked tokens, and got a new one." if record["new_head"] else ""
+    return "\n".join([
+        *head, "---", "", f"# {first}, adapted", "",
+        f"{first} trained on {rows['train']:,} unlabelled texts to guess {record['mask_share']:.0%} of their tokens "
+        f"(masked-language modelling, Gururangan et al. 2020).{new}", "",
+        f"| on {rows['held_out']:,} held-out texts | before | after |", "| --- | --- | --- |",
+        f"| loss of a masked token (nats) | {loss['before']:.4f} | {loss['after']:.4f} |",
+        f"| perplexity | {guess['before']:.1f} | {guess['after']:.1f} |", "",
+        "It is a base model, not a classifier:", "",
+        "    classifine train DATA --base THIS_FOLDER", '    classifine fill-mask "a [MASK] text" --base THIS_FOLDER', "",
+        f"How it was made is in {ADAPTED}.", "",
+    ])  # fmt: skip

@@ -1,0 +1,81 @@
+"""Unlabelled texts out of files: each once, none empty, some of them drawn where there are too many.
+
+It finds columns as `read` does, and neither needs labels nor looks at them. It knows nothing about networks.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from classifine.config import Data
+from classifine.data.columns import find_texts
+from classifine.data.formats import Row, Table
+from classifine.data.read import sample_of, tables_of, text_of
+from classifine.errors import DataError
+
+FEWEST = 10  # texts, with fewer of which there is nothing to learn and nothing to judge by
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts to learn from and texts to judge by; `notes` say where they came from and what was left out."""
+
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_texts(
+    sources: Sequence[str], config: Data, held_out: float, most_held_out: int, rows: int | None, seed: int
+) -> Texts:
+    """The texts of all sources, a pair as two, shuffled by seed; `rows` of them at most, a share of these held out.
+
+    Of a folder, or a set of the Hub, the train rows are taken. Raises DataError where something cannot be read or fewer
+    than ten texts are left.
+    """
+    tables = list(chain.from_iterable(_tables(source, config) for source in sources))
+    found: dict[str, None] = {}
+    notes = [f"{table.name}: {note}" for table in tables for note in table.notes]
+    read = empty = 0
+    for table in tables:
+        text, pair, own = find_texts(sample_of(table), config, table.name)
+        notes += [note if len(tables) == 1 else f"{table.name}: {note}" for note in own]
+        for one in _texts(table.rows(), text, pair):
+            read += 1
+            if one is None or not one.strip():
+                empty += 1
+            else:
+                found[one] = None
+    named = sources[0] if len(sources) == 1 else f"{len(sources)} files"
+    notes.append(f"{read} texts of {named}: {empty} empty ones and {read - empty - len(found)} exact copies left out")
+    return _parted(list(found), named, held_out, most_held_out, rows, seed, notes)
+
+
+def _parted(
+    texts: list[str], named: str, held_out: float, most_held_out: int, rows: int | None, seed: int, notes: list[str]
+) -> Texts:
+    random.Random(seed).shuffle(texts)
+    if rows is not None and rows < len(texts):
+        notes.append(f"{rows} of {len(texts)} texts drawn (--max-rows)")
+        texts = texts[:rows]
+    if len(texts) < FEWEST:
+        raise DataError(f"{named} has {len(texts)} different texts; expected {FEWEST} at least. Give more texts.")
+    count = max(1, min(round(held_out * len(texts)), most_held_out))
+    notes.append(f"{len(texts) - count} texts to learn from, {count} held out to judge by (--held-out)")
+    return Texts(tuple(texts[count:]), tuple(texts[:count]), tuple(notes))
+
+
+def _tables(source: str, config: Data) -> list[Table]:
+    tables = tables_of(config.model_copy(update={"source": source}))
+    if "train" not in tables:
+        given = ", ".join(part.name for parts in tables.values() for part in parts)
+        raise DataError(f"{source} has no train file. It has {given}. Give the path of one.")
+    return tables["train"]
+
+
+def _texts(rows: Iterator[Row], text: Sequence[str], pair: str | None) -> Iterator[str | None]:
+    for row in rows:
+        yield text_of(row, text)
+        if pair is not None:
+            yield text_of(row, (pair,))
