@@ -9,13 +9,17 @@ import torch
 from conftest import made_up
 
 from classifine import TextClassifier
-from classifine.data.encode import pad_id, tokenise
+from classifine.data.encode import encode_texts, pad_id, tokenise
 from classifine.infer.engine import TorchEngine, open_exported
 from classifine.infer.forward import logits
+from classifine.infer.masked import asked_alone
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.export import export_float
 from classifine.model.folder import load_base, quiet_transformers
+from classifine.model.masked import load_masked, save_masked
+from classifine.train.adapt import start_at_shares
+from classifine.train.masking import masking_collator
 
 TEXTS = [text for text, _ in made_up(40, seed=9)]
 SMALL = {
@@ -132,6 +136,31 @@ def plain(folder, texts, scores, task):
         asked = {"text": text[0], "text_pair": text[1]} if task == "pair" else text
         found = {item["label"]: item["score"] for item in classify([asked])[0]}
         assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_every_family_guesses_masks(encoder, tmp_path):
+    """The loss at the masked places alone is that of plain transformers, and a base that is written has all its weights."""
+    from transformers import AutoModel, AutoModelForMaskedLM
+
+    base = find_base(str(encoder))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        masked = load_masked(base)
+        columns = encode_texts(TEXTS, masked.tokenizer, 32)
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        batch = masking_collator(masked.tokenizer, 0.3)(rows)
+    assert masked.new_head
+    network = masked.network.eval()
+    start_at_shares(network, columns["input_ids"], masked.tokenizer.all_special_ids)
+    with asked_alone(network):
+        found = network(**batch)["loss"]
+    assert float(found.detach()) == pytest.approx(float(network(**batch).loss.detach()), abs=1e-5)
+    found.backward()
+    assert all(weight.grad is not None for name, weight in network.named_parameters())
+    save_masked(tmp_path, masked, base, {})
+    for kind in (AutoModel, AutoModelForMaskedLM):
+        _, about = kind.from_pretrained(tmp_path, output_loading_info=True)
+        assert not about["missing_keys"]
 
 
 @pytest.mark.parametrize("target", ["openvino", "onnx"])

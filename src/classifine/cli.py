@@ -564,7 +564,7 @@ def init(
 )  # fmt: skip
 def adapt(
     texts: Annotated[
-        list[str], typer.Argument(metavar="TEXTS...", help="Files with texts, such as .txt (one a line) or .csv.")
+        list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the adapted base.")],
     overwrite: Annotated[
