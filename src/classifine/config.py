@@ -132,7 +132,11 @@ class Train(Section):
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Rows per optimiser step.")
     learning_rate: float | None = Field(
-        None, examples=[2e-5], gt=0, le=1, description="Peak learning rate of AdamW; by the size of the base and the kind of texts."
+        None,
+        examples=[2e-5],
+        gt=0,
+        le=1,
+        description="Peak learning rate of AdamW; by the size of the base and the kind of texts.",
     )
     head_rate: float = Field(10.0, gt=0, le=1000, description="Learning rate of the new head, as a multiple.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
