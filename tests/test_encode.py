@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifine.data.encode import text_kind
+from classifine.data.encode import text_kind, tokenise
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ from classifine.data.encode import text_kind
 )
 def test_kind_of_texts(saved, texts, kind):
     assert text_kind(texts, saved.tokenizer, 32) == kind
+
+
+def test_half_a_letter_pair_is_read_as_a_question_mark(saved):
+    assert tokenise(["bill \ud83d"], saved.tokenizer, 32) == tokenise(["bill ?"], saved.tokenizer, 32)
+    assert tokenise([("a", "\udcff")], saved.tokenizer, 32) == tokenise([("a", "?")], saved.tokenizer, 32)

@@ -7,7 +7,7 @@ and `labels` (what `Labels.targets` makes of them). It knows nothing about netwo
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from classifine.data.read import Split, Text
+from classifine.data.read import Split, Text, whole
 from classifine.labels import Labels
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _CHUNK = 10_000  # texts handed to the tokenizer at once: enough for its threads
 
 def tokenise(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[list[int]]]:
     """Token ids of each text or pair, cut at `max_length` (of a pair the longer one first), without padding."""
-    first = [text if isinstance(text, str) else text[0] for text in texts]
-    second = [text[1] for text in texts if not isinstance(text, str)] or None
+    first = [whole(text if isinstance(text, str) else text[0]) for text in texts]
+    second = [whole(text[1]) for text in texts if not isinstance(text, str)] or None
     encoded = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
     return {name: encoded[name] for name in encoded if name in ("input_ids", "token_type_ids")}
 
