@@ -57,6 +57,7 @@ def asked_alone(network: Any) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+        vars(network.base_model).pop("asked", None)
 
 
 @dataclass(frozen=True)

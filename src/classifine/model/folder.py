@@ -378,7 +378,7 @@ def _move(place: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def loading(name: str, *more: type[Exception]) -> Iterator[None]:
+def loading(name: str, *more: type[Exception], role: str = "a text classifier") -> Iterator[None]:
     """Turn what transformers raises on a folder that it cannot load, or `more` kinds of errors, into one sentence."""
     from safetensors import SafetensorError
 
@@ -386,6 +386,4 @@ def loading(name: str, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise ModelError(
-            f"{name} did not load as a text classifier: {reason(error)} Check the folder or name another."
-        ) from error
+        raise ModelError(f"{name} did not load as {role}: {reason(error)} Check the folder or name another.") from error

@@ -12,6 +12,7 @@ from classifine.errors import ModelError
 from classifine.model.base import ADAPTED, Base
 from classifine.model.folder import ATTENTION_DROPOUT, LOCAL, loading, quiet_transformers, write_json
 
+ROLE = "a model that guesses masked tokens"
 ANOTHER = "Choose another --base, such as FacebookAI/roberta-base."
 
 
@@ -33,7 +34,7 @@ def load_masked(base: Base, attention: str | None = None, attention_dropout: boo
     """
     from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
 
-    with quiet_transformers(), loading(base.name):
+    with quiet_transformers(), loading(base.name, role=ROLE):
         tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
         config = AutoConfig.from_pretrained(base.folder, **LOCAL)
         if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder:
@@ -82,7 +83,7 @@ def _unused(network: Any, base: Base) -> dict[str, Any]:
     """
     from transformers import AutoModel
 
-    with quiet_transformers(), loading(base.name):
+    with quiet_transformers(), loading(base.name, role=ROLE):
         encoder, found = AutoModel.from_pretrained(base.folder, dtype="float32", **LOCAL, output_loading_info=True)
     here, prefix = network.base_model.state_dict(), network.base_model_prefix
     return {

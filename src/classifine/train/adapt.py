@@ -7,8 +7,10 @@ what is learned. It knows nothing about files, labels or saved folders.
 import math
 import tempfile
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 
 from classifine.config import Config
@@ -26,7 +28,7 @@ from classifine.train.progress import Best, History, Weights
 from classifine.train.recipe import Recipe, attention_on, choose_masked, look_at_hardware
 from classifine.train.trainer import Training, Validate, check_finite, in_parts, quicker, start_over, walk
 
-# Held-out texts are masked again and again until so many tokens are: the standard error of their loss is then 0.05 nats.
+# Held-out texts are masked anew until so many tokens were: the standard error of their loss is then near 0.06 nats.
 JUDGED_TOKENS, MOST_TIMES = 2000, 20
 SEEN_UNSEEN = 0.1  # times that a token counts as seen which no text has
 
@@ -54,26 +56,32 @@ def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say:
 
     Raises ModelError where the base cannot learn this, TrainingError where it diverges.
     """
+    from datasets import Dataset
+
     hardware, max_length = look_at_hardware(), base.max_length(config.model.max_length)
     with seeded(config.train.seed), tempfile.TemporaryDirectory() as folder, quiet_transformers():
         masked = load_masked(base, *attention_on(hardware))
         network, tokenizer = masked.network, masked.tokenizer
         recipe = choose_masked(config.train, hardware, len(texts.train), network.num_parameters(), max_length)
         _tell(base, masked, recipe, mask_share, say)
-        rows = encode_texts(texts.train, tokenizer, max_length)
+        columns = encode_texts(texts.train, tokenizer, max_length)
+        if cut := sum(length >= max_length for length in columns["length"]):
+            say(f"        {cut} texts are that long or longer, and what is beyond is not read")
         held_out = _held_out(texts.held_out, tokenizer, max_length, mask_share, recipe.seed)
         if masked.new_head:
-            start_at_shares(network, rows["input_ids"], tokenizer.all_special_ids)
+            start_at_shares(network, columns["input_ids"], tokenizer.all_special_ids)
+        rows, judged = Dataset.from_dict(columns), Dataset.from_dict(held_out)
+        del columns  # lists of numbers take many times the memory
         validate = _validator(held_out, pad_id(tokenizer), recipe.precision)
         with asked_alone(network):
             with quicker(network, recipe):
                 before = validate(network.to(recipe.device))["loss"]
             say(f"before  held-out loss {before:.4f}, perplexity {perplexity(before):.1f}")
             training = _trained(
-                network, rows, held_out, masking_collator(tokenizer, mask_share), validate, recipe, folder, say
+                network, rows, judged, masking_collator(tokenizer, mask_share), validate, recipe, folder, say
             )
     check_finite(network, "--learning-rate")
-    return Adapted(masked, training, before, sum(length >= max_length for length in rows["length"]))
+    return Adapted(masked, training, before, cut)
 
 
 def perplexity(loss: float) -> float:
@@ -88,7 +96,8 @@ def start_at_shares(network: Any, rows: list[list[int]], special: list[int]) -> 
     """
     size = network.config.vocab_size
     biases = [weight for weight in network.parameters() if weight.shape == (size,)]
-    counts = torch.bincount(torch.tensor([token for row in rows for token in row]), minlength=size).float()
+    tokens = np.fromiter(chain.from_iterable(rows), np.int64)
+    counts = torch.bincount(torch.from_numpy(tokens), minlength=size).float()
     counts[torch.tensor(special)] = 0
     with torch.no_grad():
         for bias in biases:
@@ -96,15 +105,13 @@ def start_at_shares(network: Any, rows: list[list[int]], special: list[int]) -> 
 
 
 def _trained(
-    network: Any, rows: Any, held_out: Any, collate: Any, validate: Validate, recipe: Recipe, folder: str, say: Say
+    network: Any, rows: Any, judged: Any, collate: Any, validate: Validate, recipe: Recipe, folder: str, say: Say
 ) -> Training:
-    from datasets import Dataset
-
-    begun, train_rows, judged = Weights(network), Dataset.from_dict(rows), Dataset.from_dict(held_out)
+    begun = Weights(network)
     while True:
         best, history = Best("loss", recipe.patience), History(("perplexity",), say)
         try:
-            return walk(network, train_rows, judged, recipe, folder, say, collate, validate, history, best)
+            return walk(network, rows, judged, recipe, folder, say, collate, validate, history, best)
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
         start_over(network, begun)
