@@ -138,6 +138,10 @@ def plain(folder, texts, scores, task):
         assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+def tied(network):
+    return network.get_output_embeddings().weight is network.get_input_embeddings().weight
+
+
 def test_every_family_guesses_masks(encoder, tmp_path):
     """The loss at the masked places alone is that of plain transformers, and a base that is written has all its weights."""
     from transformers import AutoModel, AutoModelForMaskedLM
@@ -150,6 +154,7 @@ def test_every_family_guesses_masks(encoder, tmp_path):
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         batch = masking_collator(masked.tokenizer, 0.3)(rows)
     assert masked.new_head
+    assert tied(masked.network)
     network = masked.network.eval()
     start_at_shares(network, columns["input_ids"], masked.tokenizer.all_special_ids)
     with asked_alone(network):

@@ -45,7 +45,8 @@ def load_masked(base: Base, attention: str | None = None, attention_dropout: boo
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
         network, missing = _load(base, config, attention)
-        if missing and not config.tie_word_embeddings:
+        # A new last layer that is not tied would be noise. (The oldest transformers' CamemBERT lacks the setting.)
+        if missing and not getattr(config, "tie_word_embeddings", False):
             config.tie_word_embeddings = True
             network, missing = _load(base, config, attention)
         inside = [name for name in missing if name.startswith(f"{network.base_model_prefix}.")]
