@@ -17,7 +17,7 @@ from classifine.data.texts import read_texts
 from classifine.errors import DataError, ModelError, OutputError
 from classifine.infer.fill import fill_mask
 from classifine.infer.masked import NOT_ASKED, MaskedEngine, asked_alone, mean_loss
-from classifine.model.base import find_base
+from classifine.model.base import Base, find_base
 from classifine.model.masked import load_masked
 from classifine.train import adapt as training
 from classifine.train.masking import masked_once, masking_collator
@@ -108,6 +108,20 @@ def test_again_with_a_head_that_is_there_and_the_first_base_is_remembered(run, l
 def test_the_same_seed_gives_the_same_numbers(run, lines, base, tmp_path):
     again = adapted_to(tmp_path / "again", lines, base)
     assert again["history"][0]["validation"] == run[1]["history"][0]["validation"]
+
+
+@pytest.mark.parametrize(
+    ("base", "origin", "before", "told"),
+    [
+        ("owner/name", "the Hub", None, "owner/name"),
+        ("/home/me/bases/own", "a local folder", None, "own"),
+        ("bases/letters", "a local folder", "owner/name", "owner/name"),
+    ],
+)
+def test_the_first_base_is_told_without_the_paths_of_a_machine(base, origin, before, told, tmp_path):
+    record = {"base": base, "base_origin": origin, "adapted_from": before}
+    (tmp_path / "adapt.json").write_text(json.dumps(record))
+    assert Base("x", tmp_path, "a local folder").adapted_from == told
 
 
 def test_a_damaged_record_is_a_sentence(run, tmp_path):
@@ -207,7 +221,8 @@ def test_columns_may_be_named_and_files_be_several(lines, tmp_path):
         texts_in(rows, text=("otter",))
     with pytest.raises(DataError, match="named twice"):
         texts_in(rows, text=("one",), text_pair="one")
-    found, parts = texts_in(lines, write_csv(tmp_path / "more.csv", [("new words", "a")] * 12, ("text", "label")))
+    more = write_csv(tmp_path / "more.csv", [("new words", "a")] * 12, ("body", "label"))
+    found, parts = texts_in(lines, more, text=("body",))
     assert found == {*LINES, "new words"}
     assert any("12 exact copies" in note for note in parts.notes)  # 11 of the new one, 1 of an old one
 
@@ -319,7 +334,8 @@ def test_a_new_head_starts_with_how_often_each_token_occurs(base):
     ],
 )
 def test_the_recipe_follows_from_rows_and_size(rows, weights, settings, epochs, rate):
-    recipe = choose_masked(Train(**settings), CPU, rows, weights, 128)
+    recipe = choose_masked(Train(**settings), CPU, rows, weights, 128, new_head=rows == 1000)
+    assert recipe.head_rate == (5 if rows == 1000 else 1)
     assert (recipe.epochs, recipe.learning_rate) == (epochs, rate)
     assert (recipe.task, recipe.metric, recipe.fallback_rate) == (None, "loss", None)
     assert recipe.steps == epochs * math.ceil(rows / 32)

@@ -217,14 +217,16 @@ def find_texts(sample: Sequence[Row], config: Data, source: str) -> tuple[tuple[
     Raises DataError as `find_columns` does.
     """
     names = list(dict.fromkeys(name for row in sample for name in row))
+    if names == ["text"]:  # as of plain lines, which have no columns that could be named
+        return ("text",), None, ()
     text, second, notes = config.text, config.text_pair, list[str]()
     for flag, wanted in [*(("--text", name) for name in text), *([("--text-pair", second)] if second else [])]:
         if wanted not in names:
             raise DataError(f"{source} has no column '{wanted}'.{_offer(wanted, names)} Change {flag}.")
     if second is not None and second in text:
         raise DataError(f"'{second}' of {source} is named twice among --text and --text-pair. Name it once.")
-    if text or names == ["text"]:
-        return text or ("text",), second, ()
+    if text:
+        return text, second, ()
     facts = _facts(sample, names)
     rest = [fact for fact in facts if not fact.named_label]
     both = _find_pair(rest, second, notes)

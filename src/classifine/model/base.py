@@ -50,8 +50,8 @@ class Base:
         """
         try:
             record = json.loads((self.folder / ADAPTED).read_text(encoding="utf-8"))
-            first = record["adapted_from"] or record["base"]
-            return Path(first).name if record["base_origin"] == LOCAL_FOLDER else str(first)
+            own = Path(record["base"]).name if record["base_origin"] == LOCAL_FOLDER else record["base"]
+            return str(record["adapted_from"] or own)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -62,7 +62,9 @@ def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say:
     with seeded(config.train.seed), tempfile.TemporaryDirectory() as folder, quiet_transformers():
         masked = load_masked(base, *attention_on(hardware))
         network, tokenizer = masked.network, masked.tokenizer
-        recipe = choose_masked(config.train, hardware, len(texts.train), network.num_parameters(), max_length)
+        recipe = choose_masked(
+            config.train, hardware, len(texts.train), network.num_parameters(), max_length, masked.new_head
+        )
         _tell(base, masked, recipe, mask_share, say)
         columns = encode_texts(texts.train, tokenizer, max_length)
         if cut := sum(length >= max_length for length in columns["length"]):

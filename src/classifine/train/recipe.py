@@ -42,7 +42,7 @@ MIN_EPOCHS, MAX_EPOCHS = 2, 12
 ADAPT_SMALL_RATE, ADAPT_BASE_RATE, ADAPT_LARGE_RATE = 3e-4, 5e-5, 2e-5
 ADAPT_ROWS_SEEN = 60_000
 ADAPT_MIN_EPOCHS, ADAPT_MAX_EPOCHS = 1, 20
-ADAPT_HEAD_RATE = 1.0  # of a head that is new, as a multiple
+ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there learns as the rest
 
 
 # The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
@@ -216,14 +216,16 @@ def choose(
     )
 
 
-def choose_masked(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int) -> Recipe:
+def choose_masked(
+    config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, new_head: bool
+) -> Recipe:
     """The recipe for guessing masked tokens of `rows` texts; of `config` what `choose` heeds but for head and metric."""
     passes = min(max(round(ADAPT_ROWS_SEEN / max(rows, 1)), ADAPT_MIN_EPOCHS), ADAPT_MAX_EPOCHS)
     own = {
         "epochs": config.epochs or passes,
         "learning_rate": config.learning_rate
         or _by_size(parameters, ADAPT_SMALL_RATE, ADAPT_BASE_RATE, ADAPT_LARGE_RATE),
-        "head_rate": ADAPT_HEAD_RATE,
+        "head_rate": ADAPT_HEAD_RATE if new_head else 1.0,
         "metric": "loss",
     }
     return replace(choose(config.model_copy(update=own), hardware, rows, parameters, max_length), task=None)
