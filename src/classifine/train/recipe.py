@@ -4,12 +4,13 @@ A recipe is complete: two runs with one recipe and one machine do the same. What
 is chosen by the data and the hardware. It knows nothing about texts or networks.
 """
 
+import importlib.util
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from classifine.config import Train
+from classifine.config import Model, Train
 from classifine.data.encode import Kind
 from classifine.errors import ConfigError
 from classifine.labels import Task
@@ -18,6 +19,7 @@ from classifine.model.folder import fastest_device, processors
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+    from classifine.train.adapters import Adapters
     from classifine.train.sam import Sharpness
 
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
@@ -34,6 +36,10 @@ SMALL_SHORT_RATE = 5e-5
 FALLBACK_RATE = 5e-5
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
+# Adapters want about ten times the rate that suits the whole network (Schulman et al. 2025, "LoRA Without Regret"; Hu et al. 2022
+# went up to 5e-4 for RoBERTa-base); the head then needs none above it.
+ADAPTER_RATE, LARGE_ADAPTER_RATE, ADAPTER_FALLBACK_RATE = 3e-4, 2e-4, 1e-4
+HEAD_RATE, ADAPTER_HEAD_RATE = 10.0, 1.0
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
 ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
@@ -41,6 +47,9 @@ MIN_EPOCHS, MAX_EPOCHS = 2, 12
 
 # The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
 RHO = {"sam": 0.05, "asam": 0.5}
+# What alpha is without a wish. Twice the rank is the habit, and keeps what LoRA adds as large at any rank; rank-stabilised it is to shrink with the
+# root of the rank (Kalajdzievski 2023), from as large at rank 16 on.
+ALPHA_OF_RANK, RSLORA_ALPHA = 2.0, 8.0
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
@@ -91,6 +100,10 @@ class Recipe:
     patience: int
     max_length: int
     seed: int
+    adapter: Literal["lora", "dora", "rslora"] | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_dropout: float | None = None
 
     @property
     def _optimizer_in_words(self) -> str:
@@ -109,6 +122,24 @@ class Recipe:
             return None
         return Sharpness(self.rho, self.optimizer == "asam", self.ascent_share)
 
+    @property
+    def adapters(self) -> "Adapters | None":
+        """The adapters that are trained in the encoder's place; None where it is fine-tuned itself."""
+        from classifine.train.adapters import Adapters
+
+        if self.adapter is None or self.lora_rank is None or self.lora_alpha is None or self.lora_dropout is None:
+            return None
+        return Adapters(self.adapter, self.lora_rank, self.lora_alpha, self.lora_dropout)
+
+    @property
+    def _adapter_in_words(self) -> list[str]:
+        if self.adapter is None:
+            return []
+        return [
+            f"{self.adapter} adapters of rank {self.lora_rank}, alpha {self.lora_alpha:g}, dropout {self.lora_dropout:g}; the encoder is frozen, "
+            "and they are merged into it in the end (--adapter, --lora-rank, --lora-alpha, --lora-dropout)"
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain values, for the record."""
         return asdict(self)
@@ -120,6 +151,7 @@ class Recipe:
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
+            *self._adapter_in_words,
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
             f"texts cut at {self.max_length} tokens (--max-length)",
             f"best epoch by {self.metric}, stops after {self.patience} without a better one (--metric, --patience)",
@@ -159,11 +191,13 @@ def choose(
     max_length: int,
     task: Task = "single",
     texts: Kind = "long",
+    model: Model = Model(),
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
+    check_adapter(model)
     if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
         raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
     metric = config.metric or METRICS[task][0]
@@ -180,6 +214,9 @@ def choose(
     steps = epochs * math.ceil(rows / config.batch_size)
     attention, attention_dropout = attention_on(hardware)
     rate = config.learning_rate or _rate(parameters, task, texts)
+    adapted = model.adapter is not None
+    if adapted and not config.learning_rate:
+        rate = ADAPTER_RATE if parameters < LARGE_PARAMETERS else LARGE_ADAPTER_RATE
     return Recipe(
         task=task,
         device=hardware.device,
@@ -194,8 +231,8 @@ def choose(
         steps=steps,
         learning_rate=rate,
         # Who names a rate gets it.
-        fallback_rate=FALLBACK_RATE if config.learning_rate is None and rate == SMALL_RATE else None,
-        head_rate=config.head_rate,
+        fallback_rate=_fallback(rate, adapted) if config.learning_rate is None else None,
+        head_rate=config.head_rate or (ADAPTER_HEAD_RATE if adapted else HEAD_RATE),
         weight_decay=config.weight_decay,
         warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
         schedule=config.schedule,
@@ -206,7 +243,33 @@ def choose(
         patience=config.patience,
         max_length=max_length,
         seed=config.seed,
+        adapter=model.adapter,
+        lora_rank=model.lora_rank if adapted else None,
+        lora_alpha=_alpha(model) if adapted else None,
+        lora_dropout=model.lora_dropout if adapted else None,
     )
+
+
+def check_adapter(model: Model) -> None:
+    """ConfigError where settings of adapters stand alone, or adapters are asked for without their package."""
+    plain = Model()
+    if model.adapter is None:
+        names = ("lora_rank", "lora_alpha", "lora_dropout")
+        if any(getattr(model, name) != getattr(plain, name) for name in names):
+            raise ConfigError("--lora-rank, --lora-alpha and --lora-dropout belong to --adapter. Add it, or drop them.")
+    elif importlib.util.find_spec("peft") is None:
+        raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
+
+
+def _alpha(model: Model) -> float:
+    return model.lora_alpha or (RSLORA_ALPHA if model.adapter == "rslora" else ALPHA_OF_RANK * model.lora_rank)
+
+
+def _fallback(rate: float, adapted: bool) -> float | None:
+    """What a run that learns nothing at a rate of ours starts anew at."""
+    if adapted:
+        return ADAPTER_FALLBACK_RATE
+    return FALLBACK_RATE if rate == SMALL_RATE else None
 
 
 def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
