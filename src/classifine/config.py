@@ -148,10 +148,18 @@ class Train(Section):
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Rows per optimiser step.")
     learning_rate: float | None = Field(
-        None, examples=[2e-5], gt=0, le=1, description="Peak learning rate of AdamW; by the size of the base and the kind of texts."
+        None,
+        examples=[2e-5],
+        gt=0,
+        le=1,
+        description="Peak learning rate of AdamW; by the size of the base and the kind of texts.",
     )
     head_rate: float | None = Field(
-        None, examples=[10], gt=0, le=1000, description="Learning rate of the new head, as a multiple; 10, with --adapter 1."
+        None,
+        examples=[10],
+        gt=0,
+        le=1000,
+        description="Learning rate of the new head, as a multiple; 10, with --adapter 1.",
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")

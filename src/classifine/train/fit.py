@@ -185,7 +185,9 @@ def adapted(network: Any, recipe: Recipe, say: Say) -> Iterator[Callable[[], Any
         return
     every = network.num_parameters()
     with recipe.adapters.on(network) as whole:
-        say(f"adapter {trained_weights(network) / 1e6:.2f}M weights are trained, the head among them, beside {every / 1e6:.1f}M")
+        say(
+            f"adapter {trained_weights(network) / 1e6:.2f}M weights are trained, the head among them, beside {every / 1e6:.1f}M"
+        )
         yield whole
 
 

@@ -82,7 +82,9 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     if recipe.device == "cpu":
         keep_freed_memory()
     network = network.to(recipe.device).train()
-    optimizer = torch.optim.AdamW([weight for weight in network.parameters() if weight.requires_grad], lr=0.0, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [weight for weight in network.parameters() if weight.requires_grad], lr=0.0, weight_decay=0.0
+    )
     collate, took = collator(pad), 0.0
     with quicker(network, recipe):
         for chosen in (longest, typical, typical):

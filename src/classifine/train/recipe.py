@@ -191,12 +191,13 @@ def choose(
     max_length: int,
     task: Task = "single",
     texts: Kind = "long",
-    model: Model = Model(),
+    model: Model | None = None,
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
+    model = model or Model()
     check_adapter(model)
     if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
         raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
