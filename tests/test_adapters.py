@@ -221,6 +221,7 @@ def test_the_recipe_of_adapters():
         full = recipe(size, {"base": "x"})
         assert recipe(size).learning_rate >= full.learning_rate
         assert recipe(size).learning_rate * recipe(size).head_rate <= 10 * full.learning_rate * full.head_rate
+    assert [recipe(size).fallback_rate for size in (22_000_000, 110_000_000, 335_000_000)] == [3e-4, None, None]
     asked = recipe(learning_rate=1e-5, head_rate=4.0)
     assert (asked.learning_rate, asked.head_rate, asked.fallback_rate) == (1e-5, 4.0, None)
     assert recipe(model={"base": "x"}).adapters is None

@@ -36,9 +36,11 @@ SMALL_SHORT_RATE = 5e-5
 FALLBACK_RATE = 5e-5
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
-# Adapters want about ten times the rate that suits the whole network (Schulman et al. 2025, "LoRA Without Regret"; Hu et al. 2022
-# went up to 5e-4 for RoBERTa-base); the head then needs none above it.
-ADAPTER_RATE, LARGE_ADAPTER_RATE, ADAPTER_FALLBACK_RATE = 3e-4, 2e-4, 1e-4
+# Adapters want up to ten times the rate that suits the whole network (Schulman et al. 2025, "LoRA Without Regret"; Hu et al.
+# 2022 took 5e-4 for RoBERTa-base and 2e-4 to 4e-4 for its large sister): a step at rate r moves a weight by about
+# r * alpha / rank * sqrt(rank / 3 / width), which at our defaults is a fourth of r (width 384) to a seventh (1024).
+# The head, which learns by itself, then needs no rate above theirs.
+SMALL_ADAPTER_RATE, ADAPTER_RATE, LARGE_ADAPTER_RATE = 1e-3, 3e-4, 2e-4
 HEAD_RATE, ADAPTER_HEAD_RATE = 10.0, 1.0
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
 ROWS_SEEN = 50_000
@@ -214,10 +216,9 @@ def choose(
     epochs = config.epochs or min(max(round(ROWS_SEEN / max(rows, 1)), MIN_EPOCHS), most)
     steps = epochs * math.ceil(rows / config.batch_size)
     attention, attention_dropout = attention_on(hardware)
-    rate = config.learning_rate or _rate(parameters, task, texts)
     adapted = model.adapter is not None
-    if adapted and not config.learning_rate:
-        rate = ADAPTER_RATE if parameters < LARGE_PARAMETERS else LARGE_ADAPTER_RATE
+    whole = _rate(parameters, task, texts)
+    rate = config.learning_rate or (_adapter_rate(whole) if adapted else whole)
     return Recipe(
         task=task,
         device=hardware.device,
@@ -267,10 +268,9 @@ def _alpha(model: Model) -> float:
 
 
 def _fallback(rate: float, adapted: bool) -> float | None:
-    """What a run that learns nothing at a rate of ours starts anew at."""
-    if adapted:
-        return ADAPTER_FALLBACK_RATE
-    return FALLBACK_RATE if rate == SMALL_RATE else None
+    """What a run that learns nothing at a rate of ours starts anew at; only the high ones can fail."""
+    high, lower = (SMALL_ADAPTER_RATE, ADAPTER_RATE) if adapted else (SMALL_RATE, FALLBACK_RATE)
+    return lower if rate == high else None
 
 
 def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
@@ -288,6 +288,13 @@ def _rate(parameters: int, task: Task, texts: Kind) -> float:
             return SMALL_RATE
         return {"long": SMALL_RATE, "short": SMALL_SHORT_RATE, "pairs": SMALL_PAIR_RATE}[texts]
     return BASE_RATE if parameters < LARGE_PARAMETERS else LARGE_RATE
+
+
+def _adapter_rate(whole: float) -> float:
+    """The rate of adapters for a network that would be fine-tuned at the rate `whole`."""
+    if whole == SMALL_RATE:
+        return SMALL_ADAPTER_RATE
+    return LARGE_ADAPTER_RATE if whole == LARGE_RATE else ADAPTER_RATE
 
 
 def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
