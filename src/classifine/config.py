@@ -122,6 +122,22 @@ class Model(Section):
     max_length: int | None = Field(
         None, examples=[128], ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
     )
+    adapter: Literal["lora", "dora", "rslora"] | None = Field(
+        None,
+        examples=["lora"],
+        description="Train small matrices beside the frozen encoder, merged into it in the end: less memory and time (lora), closer to full fine-tuning and slower (dora), for high ranks (rslora).",
+        json_schema_extra=OFF,
+    )
+    lora_rank: int = Field(16, ge=1, le=4096, description="Rank of those matrices. Needs --adapter.")
+    lora_alpha: float | None = Field(
+        None,
+        examples=[32],
+        gt=0,
+        description="How much they add to the weights: alpha / rank, with rslora alpha / its root; twice the rank, with rslora 8. Needs --adapter.",
+    )
+    lora_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of what they read that is dropped while training. Needs --adapter."
+    )
 
 
 class Train(Section):
@@ -138,7 +154,13 @@ class Train(Section):
         le=1,
         description="Peak learning rate of AdamW; by the size of the base and the kind of texts.",
     )
-    head_rate: float = Field(10.0, gt=0, le=1000, description="Learning rate of the new head, as a multiple.")
+    head_rate: float | None = Field(
+        None,
+        examples=[10],
+        gt=0,
+        le=1000,
+        description="Learning rate of the new head, as a multiple; 10, with --adapter 1.",
+    )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Learning rate after the warm-up.")

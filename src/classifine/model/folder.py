@@ -153,6 +153,16 @@ def output_layer(network: Any) -> Any | None:
     return layers[-1] if layers else None
 
 
+def in_head(network: Any, name: str) -> bool:
+    """Whether a weight belongs to what stands between the encoder's last layer and the logits.
+
+    That is all that is outside the pre-trained encoder, whose weights carry its prefix, and the pooler inside it:
+    sentence encoders and RoBERTa's family never trained theirs, and what BERT trained it for is another task.
+    """
+    prefix = f"{network.base_model_prefix}."
+    return not name.startswith(prefix) or name.startswith(f"{prefix}pooler.")
+
+
 def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_expected: Callable[[], bool]) -> bool:
     """Divide what the head gives by `temperature`, one for all labels or one for each; False where that cannot be done.
 

@@ -241,6 +241,7 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
         "epochs": f"{record['epochs_run']} of {recipe['epochs']}, the best: {record['best_epoch']} (by {recipe['metric']})",
         "batch size": recipe["batch_size"],
         "optimizer": recipe["optimizer"] if recipe["rho"] is None else f"{recipe['optimizer']}, rho {recipe['rho']:g}",
+        **_adapter(recipe),
         "peak learning rate": f"{recipe['learning_rate']:g}, {recipe['head_rate']:g} times that for the new head",
         "schedule": f"{recipe['schedule']}, {recipe['warmup_steps']} of {recipe['steps']} steps to warm up",
         "weight decay": recipe["weight_decay"],
@@ -255,6 +256,16 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
     )
     for alarm in record["alarms"]:
         yield f"During training: {alarm}"
+
+
+def _adapter(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What was trained in the encoder's place; nothing where it was fine-tuned itself."""
+    if not recipe.get("adapter"):
+        return {}
+    rank, alpha, dropout = (recipe[f"lora_{name}"] for name in ("rank", "alpha", "dropout"))
+    return {
+        "adapter": f"{recipe['adapter']}, rank {rank}, alpha {alpha:g}, dropout {dropout:g}, merged into the weights"
+    }
 
 
 def _use(record: Mapping[str, Any], where: str) -> str:

@@ -28,6 +28,7 @@ from classifine.metrics import calibration_of
 from classifine.model.base import Base
 from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
 from classifine.say import Say
+from classifine.train.adapters import trained_weights
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import rank
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
@@ -116,16 +117,18 @@ def _fit_once(
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
-        with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
+        with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
+            trained = trained_weights(network)
             training = train(
                 network, rows, validation, pad_id(tokenizer), recipe, folder, say,
-                kept=None if better is None else lambda epoch: better(_so_far(before, network, tokenizer, labels), epoch),
+                kept=None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch),
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
     # A text that fills all places is taken for one that was longer.
     full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
-    record = {**before, "decision": decision.as_json(), **told, **_after(training), "train_rows_cut": full}
+    known = {"decision": decision.as_json(), **told, **_after(training)}
+    record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
@@ -164,11 +167,28 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     network, tokenizer = load_base(base, labels, *attention_on(hardware))
     weights = network.num_parameters()
     kind = text_kind(rows.texts, tokenizer, max_length)
-    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind)
+    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model)
     say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
     return network, tokenizer, recipe
+
+
+@contextlib.contextmanager
+def adapted(network: Any, recipe: Recipe, say: Say) -> Iterator[Callable[[], Any]]:
+    """The network with the recipe's adapters, if it has any, while the context is open; they are merged in the end.
+
+    Gives a function that tells the network as it is to be saved while training goes on.
+    """
+    if recipe.adapters is None:
+        yield lambda: network
+        return
+    every = network.num_parameters()
+    with recipe.adapters.on(network) as whole:
+        say(
+            f"adapter {trained_weights(network) / 1e6:.2f}M weights are trained, the head among them, beside {every / 1e6:.1f}M"
+        )
+        yield whole
 
 
 def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels) -> Saved:
@@ -193,13 +213,13 @@ def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dic
         "base_origin": base.origin,
         "base_adapted_from": base.adapted_from,
         "seed": recipe.seed,
-        "versions": versions(),
+        "versions": versions(*(["peft"] if recipe.adapter else [])),
     }
 
 
-def versions() -> dict[str, str]:
-    """What a run was made with."""
-    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn")
+def versions(*more: str) -> dict[str, str]:
+    """What a run was made with; `more` are packages that not every run needs."""
+    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", *more)
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

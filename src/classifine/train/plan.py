@@ -15,7 +15,7 @@ from classifine.data.split import ThreeSplits
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.say import Say
-from classifine.train.fit import ready, seeded
+from classifine.train.fit import adapted, ready, seeded
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import collator, quicker
@@ -61,7 +61,8 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     with seeded(config.train.seed):
         network, tokenizer, recipe = ready(three.train, labels, base, config, say)
         rows = encode(three.train, tokenizer, labels, recipe.max_length)
-        step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
+        with adapted(network, recipe, say):
+            step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)
     seconds = config.train.seeds * step * (recipe.steps + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
@@ -81,7 +82,9 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     if recipe.device == "cpu":
         keep_freed_memory()
     network = network.to(recipe.device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [weight for weight in network.parameters() if weight.requires_grad], lr=0.0, weight_decay=0.0
+    )
     collate, took = collator(pad), 0.0
     with quicker(network, recipe):
         for chosen in (longest, typical, typical):

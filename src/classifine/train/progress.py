@@ -133,14 +133,19 @@ class Stalled(TrainerCallback):
 
 
 class Weights:
-    """A copy of a network's weights in the main memory."""
+    """A copy in the main memory of all of a network's weights that training can change: what is frozen needs none."""
 
     def __init__(self, network: Any) -> None:
-        self._kept = {name: weight.detach().to("cpu", copy=True) for name, weight in network.state_dict().items()}
+        frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+        self._kept = {
+            name: weight.detach().to("cpu", copy=True)
+            for name, weight in network.state_dict().items() if name not in frozen
+        }  # fmt: skip
 
     def restore(self, network: Any) -> None:
         """Put them back."""
-        network.load_state_dict(self._kept)
+        # The frozen ones as they stand, so that a name too few or too many is still an error.
+        network.load_state_dict({**network.state_dict(), **self._kept})
 
 
 class Best(TrainerCallback):

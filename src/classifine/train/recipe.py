@@ -4,12 +4,13 @@ A recipe is complete: two runs with one recipe and one machine do the same. What
 is chosen by the data and the hardware. It knows nothing about texts or networks.
 """
 
+import importlib.util
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from classifine.config import Train
+from classifine.config import Model, Train
 from classifine.data.encode import Kind
 from classifine.errors import ConfigError
 from classifine.labels import Task
@@ -18,6 +19,7 @@ from classifine.model.folder import fastest_device, processors
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+    from classifine.train.adapters import Adapters
     from classifine.train.sam import Sharpness
 
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
@@ -34,6 +36,12 @@ SMALL_SHORT_RATE = 5e-5
 FALLBACK_RATE = 5e-5
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
+# Adapters want up to ten times the rate that suits the whole network (Schulman et al. 2025, "LoRA Without Regret"; Hu et al.
+# 2022 took 5e-4 for RoBERTa-base and 2e-4 to 4e-4 for its large sister): a step at rate r moves a weight by about
+# r * alpha / rank * sqrt(rank / 3 / width), which at our defaults is a fourth of r (width 384) to a seventh (1024).
+# The head, which learns by itself, then needs no rate above theirs.
+SMALL_ADAPTER_RATE, ADAPTER_RATE, LARGE_ADAPTER_RATE = 1e-3, 3e-4, 2e-4
+HEAD_RATE, ADAPTER_HEAD_RATE = 10.0, 1.0
 # Passes over the data: enough steps for a new head on few rows, no more than pays on many.
 ROWS_SEEN = 50_000
 MIN_EPOCHS, MAX_EPOCHS = 2, 12
@@ -47,6 +55,9 @@ ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there
 
 # The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
 RHO = {"sam": 0.05, "asam": 0.5}
+# What alpha is without a wish. Twice the rank is the habit, and keeps what LoRA adds as large at any rank; rank-stabilised it is to shrink with the
+# root of the rank (Kalajdzievski 2023), from as large at rank 16 on.
+ALPHA_OF_RANK, RSLORA_ALPHA = 2.0, 8.0
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
@@ -98,6 +109,10 @@ class Recipe:
     patience: int
     max_length: int
     seed: int
+    adapter: Literal["lora", "dora", "rslora"] | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_dropout: float | None = None
 
     @property
     def _optimizer_in_words(self) -> str:
@@ -116,6 +131,24 @@ class Recipe:
             return None
         return Sharpness(self.rho, self.optimizer == "asam", self.ascent_share)
 
+    @property
+    def adapters(self) -> "Adapters | None":
+        """The adapters that are trained in the encoder's place; None where it is fine-tuned itself."""
+        from classifine.train.adapters import Adapters
+
+        if self.adapter is None or self.lora_rank is None or self.lora_alpha is None or self.lora_dropout is None:
+            return None
+        return Adapters(self.adapter, self.lora_rank, self.lora_alpha, self.lora_dropout)
+
+    @property
+    def _adapter_in_words(self) -> list[str]:
+        if self.adapter is None:
+            return []
+        return [
+            f"{self.adapter} adapters of rank {self.lora_rank}, alpha {self.lora_alpha:g}, dropout {self.lora_dropout:g}; the encoder is frozen, "
+            "and they are merged into it in the end (--adapter, --lora-rank, --lora-alpha, --lora-dropout)"
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain values, for the record."""
         return asdict(self)
@@ -127,6 +160,7 @@ class Recipe:
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
+            *self._adapter_in_words,
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
             f"texts cut at {self.max_length} tokens (--max-length)",
             f"best epoch by {self.metric}, stops after {self.patience} without a better one (--metric, --patience)",
@@ -166,11 +200,14 @@ def choose(
     max_length: int,
     task: Task = "single",
     texts: Kind = "long",
+    model: Model | None = None,
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
+    model = model or Model()
+    check_adapter(model)
     if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
         raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
     metric = config.metric or METRICS[task][0]
@@ -186,7 +223,9 @@ def choose(
     epochs = config.epochs or min(max(round(ROWS_SEEN / max(rows, 1)), MIN_EPOCHS), most)
     steps = epochs * math.ceil(rows / config.batch_size)
     attention, attention_dropout = attention_on(hardware)
-    rate = config.learning_rate or _rate(parameters, task, texts)
+    adapted = model.adapter is not None
+    whole = _rate(parameters, task, texts)
+    rate = config.learning_rate or (_adapter_rate(whole) if adapted else whole)
     return Recipe(
         task=task,
         device=hardware.device,
@@ -201,8 +240,8 @@ def choose(
         steps=steps,
         learning_rate=rate,
         # Who names a rate gets it.
-        fallback_rate=FALLBACK_RATE if config.learning_rate is None and rate == SMALL_RATE else None,
-        head_rate=config.head_rate,
+        fallback_rate=_fallback(rate, adapted) if config.learning_rate is None else None,
+        head_rate=config.head_rate or (ADAPTER_HEAD_RATE if adapted else HEAD_RATE),
         weight_decay=config.weight_decay,
         warmup_steps=round(config.warmup * steps) if config.warmup < 1 else round(config.warmup),
         schedule=config.schedule,
@@ -213,6 +252,10 @@ def choose(
         patience=config.patience,
         max_length=max_length,
         seed=config.seed,
+        adapter=model.adapter,
+        lora_rank=model.lora_rank if adapted else None,
+        lora_alpha=_alpha(model) if adapted else None,
+        lora_dropout=model.lora_dropout if adapted else None,
     )
 
 
@@ -229,6 +272,27 @@ def choose_masked(
         "metric": "loss",
     }
     return replace(choose(config.model_copy(update=own), hardware, rows, parameters, max_length), task=None)
+
+
+def check_adapter(model: Model) -> None:
+    """ConfigError where settings of adapters stand alone, or adapters are asked for without their package."""
+    plain = Model()
+    if model.adapter is None:
+        names = ("lora_rank", "lora_alpha", "lora_dropout")
+        if any(getattr(model, name) != getattr(plain, name) for name in names):
+            raise ConfigError("--lora-rank, --lora-alpha and --lora-dropout belong to --adapter. Add it, or drop them.")
+    elif importlib.util.find_spec("peft") is None:
+        raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
+
+
+def _alpha(model: Model) -> float:
+    return model.lora_alpha or (RSLORA_ALPHA if model.adapter == "rslora" else ALPHA_OF_RANK * model.lora_rank)
+
+
+def _fallback(rate: float, adapted: bool) -> float | None:
+    """What a run that learns nothing at a rate of ours starts anew at; only the high ones can fail."""
+    high, lower = (SMALL_ADAPTER_RATE, ADAPTER_RATE) if adapted else (SMALL_RATE, FALLBACK_RATE)
+    return lower if rate == high else None
 
 
 def attention_on(hardware: Hardware) -> tuple[str | None, bool]:
@@ -251,6 +315,13 @@ def _by_size(parameters: int, small: float, base: float, large: float) -> float:
     if parameters < SMALL_PARAMETERS:
         return small
     return base if parameters < LARGE_PARAMETERS else large
+
+
+def _adapter_rate(whole: float) -> float:
+    """The rate of adapters for a network that would be fine-tuned at the rate `whole`."""
+    if whole == SMALL_RATE:
+        return SMALL_ADAPTER_RATE
+    return LARGE_ADAPTER_RATE if whole == LARGE_RATE else ADAPTER_RATE
 
 
 def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":

@@ -24,7 +24,7 @@ from classifine.errors import TrainingError
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Task
-from classifine.model.folder import output_layer
+from classifine.model.folder import in_head, output_layer
 from classifine.say import Say
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
@@ -125,7 +125,7 @@ class JudgedTrainer(Trainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's optimiser, with other rates for the new head and its last layer."""
         optimizer = super().create_optimizer(*args, **kwargs)
-        head = [weight for name, weight in self.model.named_parameters() if _in_head(self.model, name)]
+        head = [weight for name, weight in self.model.named_parameters() if in_head(self.model, name)]
         _quicken(optimizer, head, self._head_rate)
         if self._spread != 1:
             # A step shrinks a weight by rate times decay: by as much as if the spread were 1.
@@ -190,16 +190,6 @@ def quicker(network: Any, recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def _in_head(network: Any, name: str) -> bool:
-    """Whether a weight belongs to what stands between the encoder's last layer and the logits.
-
-    That is all that is outside the pre-trained encoder, whose weights carry its prefix, and the pooler inside it:
-    sentence encoders and RoBERTa's family never trained theirs, and what BERT trained it for is another task.
-    """
-    prefix = f"{network.base_model_prefix}."
-    return not name.startswith(prefix) or name.startswith(f"{prefix}pooler.")
-
-
 def train(
     network: Any,
     rows: Any,
@@ -212,6 +202,8 @@ def train(
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
+
+    What is frozen stays as it is; the recipe's adapters are for the caller to put on it and to merge.
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
     `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
