@@ -125,7 +125,7 @@ class Model(Section):
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,
         examples=["lora"],
-        description="Train small matrices beside the frozen encoder, merged into it in the end: less memory and time (lora), closer to full fine-tuning and slower (dora), for high ranks (rslora).",
+        description="Train small matrices beside the frozen encoder, merged into it in the end: less memory (lora), closer to full fine-tuning and slower (dora), for high ranks (rslora).",
         json_schema_extra=OFF,
     )
     lora_rank: int = Field(16, ge=1, le=4096, description="Rank of those matrices. Needs --adapter.")
