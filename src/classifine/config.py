@@ -177,6 +177,9 @@ class Train(Section):
     ascent_share: float = Field(
         1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
     )
+    averaging: bool = Field(
+        True, description="Judge and keep the running mean of the weights, not the last step's; on."
+    )
     metric: Literal[
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",
         "pearson", "spearman", "mse", "mae", "loss",

@@ -83,7 +83,8 @@ class Recipe:
 
     `task` is None where no labels are learned, but masked tokens.
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
-    learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one.
+    learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one. With `averaging` epochs are judged,
+    and kept, by the mean of the weights along the way.
     """
 
     task: Task | None
@@ -105,6 +106,7 @@ class Recipe:
     optimizer: str
     rho: float | None
     ascent_share: float | None
+    averaging: bool
     metric: str
     patience: int
     max_length: int
@@ -156,6 +158,7 @@ class Recipe:
     def lines(self) -> list[str]:
         """The recipe in words, for people, with the flags that change it."""
         dropout = "" if self.attention_dropout else ", no dropout on attention"
+        judged = " of the weights' running mean" if self.averaging else ""
         return [
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the new head, {self.schedule}, warm-up {self.warmup_steps} steps, "
@@ -163,7 +166,8 @@ class Recipe:
             *self._adapter_in_words,
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
             f"texts cut at {self.max_length} tokens (--max-length)",
-            f"best epoch by {self.metric}, stops after {self.patience} without a better one (--metric, --patience)",
+            f"best epoch by {self.metric}{judged}, stops after {self.patience} without a better one "
+            "(--metric, --patience, --no-averaging)",
         ]
 
 
@@ -248,6 +252,7 @@ def choose(
         optimizer=config.optimizer,
         rho=None if config.optimizer == "adamw" else config.rho or RHO[config.optimizer],
         ascent_share=None if config.optimizer == "adamw" else config.ascent_share,
+        averaging=config.averaging,
         metric=metric,
         patience=config.patience,
         max_length=max_length,
