@@ -29,6 +29,7 @@ from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
+from classifine.train.order import Shuffled
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
@@ -101,6 +102,12 @@ class JudgedTrainer(Trainer):
         if self._average is None:
             return contextlib.nullcontext()
         return self._average.standing_in(self.model, self.state.global_step)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        # What it is given has lost the columns that the network does not take. Parts of a batch whose gradients are
+        # added up are together as alike as a batch.
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return Shuffled(self.train_dataset["length"][:], size, self.args.seed)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the next optimiser step, which the way up needs all at once."""

@@ -1,0 +1,63 @@
+"""The order of rows: every row once an epoch, batches of like length, in no order of their own, another each epoch."""
+
+import numpy as np
+import pytest
+import torch
+from test_trainer import fresh, recipe_for
+
+from classifine.train.order import POOL, Shuffled
+from classifine.train.recipe import training_arguments
+from classifine.train.trainer import JudgedTrainer
+
+LENGTHS = np.random.default_rng(0).integers(5, 200, 8 * POOL * 5 + 3)
+
+
+def batches(order, size=8):
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 64, len(LENGTHS)])
+def test_every_row_comes_once(rows):
+    found = Shuffled(LENGTHS[:rows], 8, 0)
+    assert sorted(found) == list(range(rows))
+    assert len(found) == rows
+
+
+def test_rows_of_a_batch_are_of_like_length_and_batches_are_mixed():
+    order = batches(list(Shuffled(LENGTHS, 8, 0)))[:-1]
+    within = np.mean([LENGTHS[batch].std() for batch in order])
+    assert within < 0.15 * LENGTHS.std()
+    # Neighbours are no more alike than any two batches: neither ever shorter nor ever longer texts.
+    means = np.array([LENGTHS[batch].mean() for batch in order])
+    assert abs(np.corrcoef(means[1:-1], means[2:])[0, 1]) < 0.25
+    assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.25
+
+
+def test_the_longest_row_comes_in_the_first_batch():
+    for seed in range(5):
+        longest = LENGTHS[: len(LENGTHS) - 3].argmax()
+        lengths = LENGTHS.copy()
+        lengths[longest] = 1000
+        order = list(Shuffled(lengths, 8, seed))
+        # But for the few rows that make no whole batch, drawn at random.
+        assert longest in order[:8] or longest in order[-3:]
+
+
+def test_the_seed_gives_the_order_and_each_epoch_has_another():
+    one, other = Shuffled(LENGTHS, 8, 1), Shuffled(LENGTHS, 8, 1)
+    torch.manual_seed(5)
+    first = list(one)
+    torch.manual_seed(6)
+    assert first == list(other)
+    assert first != list(one)
+    assert first != list(Shuffled(LENGTHS, 8, 2))
+
+
+def test_the_trainer_takes_it_with_all_parts_of_a_batch_together(base, encoded, tmp_path):
+    recipe = recipe_for(encoded, batch_size=8)
+    trainer = JudgedTrainer(
+        model=fresh(base), args=training_arguments(recipe, str(tmp_path)), train_dataset=encoded, eval_dataset=encoded,
+        validate=lambda network: {}, head_rate=1.0,
+    )  # fmt: skip
+    seen = [row for batch in trainer.get_train_dataloader().batch_sampler for row in batch]
+    assert seen == list(Shuffled(encoded["length"][:], 8, recipe.seed))
