@@ -7,7 +7,7 @@ import pytest
 from conftest import settings
 from test_story import FILES, lines, quiet
 
-from classifine import run, tune
+from classifine import cli, run, tune
 from classifine.config import build, load_toml
 from classifine.errors import ConfigError, OutputError, TrainingError
 from classifine.report.page.search import SearchFacts, search_page
@@ -86,6 +86,9 @@ def test_an_ordinary_classifier_with_all_that_tells_of_the_search(tuned):
     assert [one["seed"] for one in record["seeds"]] == [43, 44]
     assert (record["seed"] in (43, 44), record["config"]["train"]["seed"]) == (True, 42)
     assert "search" not in record["config"]
+    assert f"in 3 trials, judged on validation rows. {search['verdict']}" in (found.folder / "README.md").read_text(
+        "utf-8"
+    )
     assert any(line == f"search  {search['verdict']}" for line in said)
     assert sum(line.startswith("trial   ") and " left" in line for line in said) == 3
 
@@ -301,6 +304,23 @@ def test_a_missing_package_is_named(tickets, base, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"needs optuna: pip install 'classifine\[tune\]'"):
         tune.tune(wished(tickets, base), tmp_path / "out", False, quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_bases_are_named_again_and_again_and_an_interruption_says_how_to_go_on(monkeypatch, capsys):
+    given = []
+
+    def stopped(config, output, overwrite, say):
+        given.append((config.model.base, config.search.bases, config.search.over))
+        raise KeyboardInterrupt("stopped after 2 of 5 trials.")
+
+    monkeypatch.setattr(tune, "tune", stopped)
+    for flags in (["--base", "a", "--base", "b"], ["--base", "c", "--over", "epochs,warmup"]):
+        monkeypatch.setattr("sys.argv", ["classifine", "tune", "rows.csv", *flags])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 130
+    assert given == [(None, ("a", "b"), ()), ("c", (), ("epochs", "warmup"))]
+    assert capsys.readouterr().err == 2 * "classifine: stopped after 2 of 5 trials.\n"
 
 
 # What is kept, and what is drawn

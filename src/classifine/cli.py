@@ -204,8 +204,9 @@ def tune(
     A search that was stopped goes on where it was, when the same command is given again. It needs optuna:
     pip install 'classifine[tune]'.
     """
-    given = {**(settings or {}), **({"base": base[0]} if base and len(base) == 1 else {"bases": base} if base else {})}
-    config = configure(data, given, set or [])
+    # Flags go before a file, which may name the other of the two.
+    named = {} if not base else {"base": base[0], "bases": []} if len(base) == 1 else {"base": None, "bases": base}
+    config = configure(data, {**(settings or {}), **named}, set or [])
     from classifine import tune as tuning
 
     result = tuning.tune(config, output, overwrite, say)
