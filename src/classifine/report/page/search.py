@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from classifine.report.card import last_part
 from classifine.report.compare import Comparison
 from classifine.report.page.blocks import Block, Cell, Chart, Note, Section, Table, count, number, share
 from classifine.report.page.html import rendered
@@ -101,7 +102,7 @@ def _progress(found: SearchFacts) -> Iterator[Block]:
 def _by_setting(found: SearchFacts) -> Iterator[Block]:
     yield Note("All settings change from trial to trial, so what one chart shows may be due to another setting.")
     for name in sorted(found.searched, key=lambda one: one != "learning_rate"):
-        values = [one.settings[name] for one in _drawn(found)]
+        values = [_shown(one.settings[name]) for one in _drawn(found)]
         # Batch sizes are few, and each the double of another: they are drawn as names are.
         named = name == "batch_size" or any(isinstance(value, str) for value in values)
         if name == "batch_size":
@@ -109,7 +110,14 @@ def _by_setting(found: SearchFacts) -> Iterator[Block]:
         rows = [{**_dot(one), "setting": value} for one, value in zip(_drawn(found), values, strict=True)]
         rows.sort(key=lambda row: row["setting"] if not named else (len(row["setting"]), row["setting"]))
         word = WORDS.get(name, name)
-        data = {"rows": rows, "name": word, "log": name in RATES, "named": named, "axis": found.axis}
+        data = {
+            "rows": rows,
+            "name": word,
+            "log": name in RATES,
+            "whole": name == "epochs",
+            "named": named,
+            "axis": found.axis,
+        }
         yield Chart(f"by-{name.replace('_', '-')}", "setting", f"Value by {word}", "Each sign is a trial.", data)
 
 
@@ -148,7 +156,12 @@ def _trials(found: SearchFacts) -> Table:
 
 
 def _setting(value: Any) -> Cell:
-    return Cell(f"{value:g}", float(value)) if isinstance(value, (int, float)) else Cell(str(value))
+    return Cell(f"{value:g}", float(value)) if isinstance(value, (int, float)) else Cell(_shown(value))
+
+
+def _shown(value: Any) -> Any:
+    """A value as it is drawn: of a base, which may be a path of this machine, the last part."""
+    return last_part(value) if isinstance(value, str) else value
 
 
 def _drawn(found: SearchFacts) -> list[Trial]:

@@ -200,7 +200,7 @@
         ],
       };
     },
-    setting({ rows, name, log, named, axis }, width) {
+    setting({ rows, name, log, whole, named, axis }, width) {
       if (named) {
         const names = [...new Set(rows.map((row) => row.setting))];
         return {
@@ -213,7 +213,7 @@
       }
       return {
         height: 260, marginLeft: 58, marginRight: 24, marginBottom: 40,
-        x: { label: `${name} →`, type: log ? "log" : "linear", nice: !log, tickFormat: log ? (value) => (value < 0.001 ? (+value.toPrecision(2)).toExponential() : String(+value.toPrecision(2))) : undefined, ticks: log ? 3 : width < 480 ? 4 : 8 },
+        x: { label: `${name} →`, type: log ? "log" : "linear", nice: !log, tickFormat: log ? (value) => (value < 0.001 ? (+value.toPrecision(2)).toExponential() : String(+value.toPrecision(2))) : whole ? (value) => (Number.isInteger(value) ? value : "") : undefined, ticks: log ? 3 : width < 480 ? 4 : 8 },
         y: { label: `↑ ${axis}`, grid: true, nice: true },
         ...kinds(rows),
         marks: [tried(rows, "setting", "value")],
