@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import settings
@@ -33,10 +34,25 @@ def metrics(value):
     return {"macro_f1": value, "loss": 1 - value, "accuracy": value}
 
 
+READ, CHOOSE = {}, tune._choose
+
+
 @pytest.fixture
 def made_up_fits(monkeypatch):
     """Trials of no time: each epoch as good as the test's `reach(config, epoch)` says; a list of the configs tried."""
-    tried, how = [], {"reach": lambda config, epoch: 0.5}
+    tried, how, prepare = [], {"reach": lambda config, epoch: 0.5}, run.prepare
+
+    def read_once(config, say):
+        rows = Path(config.data.source).read_bytes()
+        if rows not in READ:
+            READ[rows] = prepare(config, say)
+        return READ[rows]
+
+    def ready(rows, labels, base, config, say):
+        return None, None, choose(config.train, Hardware("cpu", "processor", 2, bf16=False), len(rows), 10**6, 32)
+
+    monkeypatch.setattr(run, "prepare", read_once)
+    monkeypatch.setattr(tune, "ready", ready)
 
     def fit(train, validation, columns, labels, base, config, say, callbacks=()):
         tried.append(config)
@@ -242,7 +258,7 @@ def test_no_trial_looks_at_test_rows(tickets, base, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "prepare", poisoned)
     monkeypatch.setattr(tune, "_choose", enough)
-    config = wished(tickets, base, train={"epochs": 1, "batch_size": 32}, trials=2, over=["learning_rate"])
+    config = wished(tickets, base, train={"epochs": 1, "batch_size": 64}, trials=2, over=["learning_rate"])
     told = searched(config, tmp_path / "out")
     assert [one["state"] for one in told] == ["complete", "complete"]
     assert [len(one["validation"]) for one in told] == [1, 1]
@@ -271,11 +287,12 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(tickets, base, tmp_pa
     assert sum(f"failed: {error}" in line for error in errors for line in said) == 3
 
 
-def test_nothing_is_kept_where_every_trial_failed(tickets, base, tmp_path, monkeypatch):
+def test_nothing_is_kept_where_every_trial_failed(tickets, base, tmp_path, made_up_fits, monkeypatch):
     def broken(*args, **more):
         raise TrainingError("It diverged.")
 
     monkeypatch.setattr(tune, "fit", broken)
+    monkeypatch.setattr(tune, "_choose", CHOOSE)
     with pytest.raises(TrainingError, match="None of 2 trials came to its end; the first: It diverged"):
         tune.tune(wished(tickets, base, trials=2), tmp_path / "out", False, quiet)
 
