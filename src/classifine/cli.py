@@ -29,8 +29,8 @@ class _Commands(TyperGroup):
         """Run the command; end the process where it is interrupted or nobody reads its output any more."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("classifine: stopped; nothing half-written was left.")
+        except KeyboardInterrupt as error:
+            say(f"classifine: {error or 'stopped; nothing half-written was left.'}")
             sys.exit(130)
         except BrokenPipeError:
             # The reader of our output has gone; Python would complain again when it flushes at exit.
@@ -60,7 +60,8 @@ CHECKING = (
     "keep_shared",
 )
 HUB = tuple(name for section, name, _ in options() if section == "hub")
-TRAINING = tuple(name for _, name, _ in options() if name != "source")
+SEARCH = tuple(name for section, name, _ in options() if section == "search")
+TRAINING = tuple(name for _, name, _ in options() if name not in ("source", *SEARCH))
 Runtime = Annotated[
     Literal["auto", "torch", "openvino", "onnx"],
     typer.Option("--engine", help="What runs the network; auto is the fastest that is exported and installed."),
@@ -158,6 +159,59 @@ def train(
     result = run.train(config, output, overwrite, say)
     if as_json:
         _print_json({"folder": str(result.folder), **result.evaluation.as_json()})
+    else:
+        sys.stdout.write(f"{result.folder}\n")
+
+
+@app.command()
+@with_settings(
+    *(name for name in TRAINING if name not in ("base", "seeds", "track", *HUB)),
+    *(name for name in SEARCH if name != "bases"),
+)
+def tune(
+    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME-tuned]"),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the classifier or the unfinished search in that folder; it goes when the first trial begins.",
+        ),
+    ] = False,
+    base: Annotated[
+        list[str] | None,
+        typer.Option(help="Pre-trained encoder: a folder or a Hub id; again for each that is to be tried."),
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
+    ] = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Look for better settings than the default recipe's, and keep them only if they are.
+
+    Each trial trains by other settings and is judged on validation rows; test rows have no part in it. Searched are
+    learning rate, epochs, batch size, weight decay, schedule, warm-up, rate of the head and optimiser, and the base
+    where several are named; what is given a value is not searched. Trials that fall behind are stopped early.
+
+    In the end the best one and the default recipe are trained with the same few seeds. The best is kept where it is
+    better by more than a standard error, else the default. The folder is that of a classifier, and holds
+    tuned.toml, which `train` takes, trials.jsonl, and search.html, which draws the search.
+
+    A search that was stopped goes on where it was, when the same command is given again. It needs optuna:
+    pip install 'classifine[tune]'.
+    """
+    # Flags go before a file, which may name the other of the two.
+    named = {} if not base else {"base": base[0], "bases": []} if len(base) == 1 else {"base": None, "bases": base}
+    config = configure(data, {**(settings or {}), **named}, set or [])
+    from classifine import tune as tuning
+
+    result = tuning.tune(config, output, overwrite, say)
+    if as_json:
+        _print_json(result.as_json())
     else:
         sys.stdout.write(f"{result.folder}\n")
 

@@ -21,6 +21,9 @@ from classifine.labels import Task
 # Of a setting that, unlike the others, nothing stands in for where it is not given.
 OFF: dict[str, Any] = {"off": True}
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+Searched = Literal[
+    "base", "learning_rate", "epochs", "batch_size", "weight_decay", "schedule", "warmup", "head_rate", "optimizer"
+]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -205,11 +208,46 @@ class Train(Section):
     @field_validator("track", mode="before")
     @classmethod
     def _names_of_trackers(cls, value: Any) -> Any:
-        given = [value] if isinstance(value, str) else value
-        if not isinstance(given, (list, tuple)) or not all(isinstance(item, str) for item in given):
-            return value
-        parts = (part.strip() for item in given for part in item.split(","))
-        return tuple(dict.fromkeys(part for part in parts if part))
+        return _parted(value)
+
+
+class Search(Section):
+    """How `classifine tune` looks for better settings; nothing else heeds it."""
+
+    trials: int = Field(20, ge=1, le=10_000, description="Recipes to try, the default one first.")
+    minutes: float | None = Field(
+        None,
+        examples=[60],
+        gt=0,
+        description="Try for so many minutes at most; the comparison of the best with the default comes on top.",
+        json_schema_extra=OFF,
+    )
+    rows: int | None = Field(
+        None,
+        examples=[5000],
+        ge=20,
+        description="Let trials train on so many rows, drawn by seed; what is compared in the end trains on all.",
+        json_schema_extra=OFF,
+    )
+    over: tuple[Searched, ...] = Field(
+        (),
+        examples=[["learning_rate", "epochs"]],
+        description="Settings to search, with commas; all that can be and that are not given a value.",
+    )
+    bases: tuple[str, ...] = Field(
+        (), examples=[["FacebookAI/roberta-base"]],
+        description="Pre-trained encoders to choose among, the default first.",
+        json_schema_extra=OFF,
+    )  # fmt: skip
+    final_seeds: int = Field(
+        5, ge=2, le=100,
+        description="Train the best and the default recipe with so many seeds to compare them; none of them is that of the trials.",
+    )  # fmt: skip
+
+    @field_validator("over", mode="before")
+    @classmethod
+    def _names_of_settings(cls, value: Any) -> Any:
+        return _parted(value)
 
 
 class Hub(Section):
@@ -237,10 +275,13 @@ class Config(Section):
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()
+    search: Search = Search()
     hub: Hub = Hub()
 
 
-SECTIONS: dict[str, type[Section]] = {"data": Data, "model": Model, "train": Train, "hub": Hub}
+SECTIONS: dict[str, type[Section]] = {"data": Data, "model": Model, "train": Train, "search": Search, "hub": Hub}
+# Where a setting has no flag of its own name.
+FLAGS = {"source": "(the argument)", "bases": "`--base`, several times"}
 
 
 def options() -> Iterator[tuple[str, str, FieldInfo]]:
@@ -333,7 +374,7 @@ def reference() -> str:
         lines += ["", f"## [{section}]", "", (kind.__doc__ or "").strip(), ""]
         lines += ["| setting | flag | type | default | what it does |", "| --- | --- | --- | --- | --- |"]
         for name, field in kind.model_fields.items():
-            flag = "(the argument)" if name == "source" else f"`--{name.replace('_', '-')}`"
+            flag = FLAGS.get(name, f"`--{name.replace('_', '-')}`")
             default = _unset(field) if field.default in (None, ()) else f"`{field.default}`"
             lines.append(f"| `{name}` | {flag} | {type_name(field)} | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
@@ -362,6 +403,15 @@ def starter(chosen: Mapping[str, Mapping[str, Any]]) -> str:
                 lines.append(f"# {name} = {_toml(field.default)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _parted(value: Any) -> Any:
+    """Names that stand in a list, or with commas between them, each once; what is no list of text as it is."""
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(item, str) for item in given):
+        return value
+    parts = (part.strip() for item in given for part in item.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _unset(field: FieldInfo) -> str:

@@ -4,7 +4,7 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -54,29 +54,19 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     from classifine.train.fit import fit
     from classifine.train.track import Tracking
 
-    folder = output or _free_folder(Path("runs") / _name_of(str(config.data.source)))
+    folder = output or free_folder(str(config.data.source))
     check_output(folder, overwrite)
     _check_faces(config)
-    data = _prepare(config, say, splits)
+    data = prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
     with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
         fitted = fit(
             three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better,
-            judged=lambda classifier: _metrics_on(classifier, three.test),
+            judged=lambda classifier: metrics_on(classifier, three.test),
         )  # fmt: skip
-        classifier, record = fitted.classifier, {**fitted.classifier.record, **_about_rows(folder, data, config.data)}
-        evaluation = _judge(place, classifier, three, data.language.mixed, say)
+        evaluation = keep(place, folder.name, fitted.classifier, fitted.training.history, data, config.data, say)
         tracking.finish(evaluation.metrics)
-        save(place, classifier.network, classifier.tokenizer, data.labels, record)
-        about = {**data.report.as_json(), **_lengths(data, classifier.max_length)}
-        write_json(place / REPORT, {**about, "train_texts": train_texts(three.train.texts)})
-        write_json(place / EVALUATION, evaluation.as_json())
-        _write_lines(place / HISTORY, (json_text(epoch) for epoch in fitted.training.history))
-        write_card(place, evaluation.as_json())
-        _report(place, classifier, say)
-    if (folder / PAGE).exists():
-        say(f"report  {folder / PAGE}")
-    say(f"saved   {folder} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
+    say_saved(folder, fitted.classifier.record, say)
     if config.hub.publish:
         try:
             publish.publish(folder, _target(config.hub), say)
@@ -84,6 +74,35 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
             say(f"{folder} is whole. To publish it: {_target(config.hub).command(folder)}")
             raise
     return Run(folder, evaluation)
+
+
+def keep(
+    place: Path,
+    name: str,
+    classifier: Saved,
+    history: Iterable[dict[str, Any]],
+    data: "Prepared",
+    wanted: Data,
+    say: Say,
+) -> Evaluation:
+    """Judge a classifier on test, once, and write all of a saved folder called `name` into `place`."""
+    evaluation = _judge(place, classifier, data.three, data.language.mixed, say)
+    record = {**classifier.record, **_about_rows(name, data, wanted)}
+    save(place, classifier.network, classifier.tokenizer, data.labels, record)
+    about = {**data.report.as_json(), **_lengths(data, classifier.max_length)}
+    write_json(place / REPORT, {**about, "train_texts": train_texts(data.three.train.texts)})
+    write_json(place / EVALUATION, evaluation.as_json())
+    write_lines(place / HISTORY, map(json_text, history))
+    write_card(place, evaluation.as_json())
+    _report(place, classifier, say)
+    return evaluation
+
+
+def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
+    """Where the classifier is, and how long it was trained."""
+    if (folder / PAGE).exists():
+        say(f"report  {folder / PAGE}")
+    say(f"saved   {folder} (trained in {record['train_seconds']:.0f} s, {record['train_rows_per_second']:.0f} rows/s)")
 
 
 def _check_faces(config: Config) -> None:
@@ -133,13 +152,13 @@ def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say, spli
     if output is not None:
         check_output(output, overwrite)
     _check_faces(config)
-    data = _prepare(config, say, splits)
+    data = prepare(config, say, splits)
     return plan(data.three, data.labels, data.base, config, say)
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """All that is known before a network is loaded."""
+class Prepared:
+    """All that is known of the data before a network is loaded."""
 
     columns: Columns
     report: DataReport
@@ -150,7 +169,8 @@ class _Prepared:
     judged: dict[str, Any]
 
 
-def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepared:
+def prepare(config: Config, say: Say, splits: Splits | None = None) -> Prepared:
+    """Read, check and split the data, and find the base; a ClassifineError where one of them does not do."""
     found = splits or read_splits(config.data)
     language = find_language(found.train, config.data.language)
     base, why = choose_base(config.model.base, language.only, fastest_device())
@@ -171,7 +191,7 @@ def _prepare(config: Config, say: Say, splits: Splits | None = None) -> _Prepare
         "file": Path(wanted.test).name if wanted.test else None,
         "trained_on": wanted.keep_shared and any(fault.kind == "shared-rows" for fault in report.faults),
     }
-    return _Prepared(found.columns, report, base, three, labels, language, judged)
+    return Prepared(found.columns, report, base, three, labels, language, judged)
 
 
 def check(config: Config) -> DataReport:
@@ -194,7 +214,7 @@ def _check(found: Splits, config: Config, base: Base, language: Language) -> Dat
     return check_splits(found, config.data, token_counter(base.folder), room, language)
 
 
-def _lengths(data: _Prepared, max_length: int) -> dict[str, Any]:
+def _lengths(data: Prepared, max_length: int) -> dict[str, Any]:
     """How long the texts are that the run used; nothing where the base has no tokenizer.json to count by."""
     count_tokens = token_counter(data.base.folder)
     return {} if count_tokens is None else {"tokens": token_lengths(data.three.all, count_tokens, max_length)}
@@ -212,7 +232,7 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say:
         languages_of(test.texts) if mixed else (),
     )  # fmt: skip
     scores = decision.scores(found)
-    _write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
+    write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
         say(f"test    {line}")
     return evaluation
@@ -227,14 +247,15 @@ def _report(place: Path, classifier: Saved, say: Say) -> None:
         say(f"warning there is no report. {type(error).__name__}: {error}")
 
 
-def _metrics_on(classifier: Saved, rows: Split) -> dict[str, float]:
+def metrics_on(classifier: Saved, rows: Split) -> dict[str, float]:
+    """Every metric of a classifier on labelled rows."""
     decision, truth = classifier.decision, classifier.labels.targets(rows.labels)
     return judge(truth, decision.scores(text_logits(classifier, rows.texts)), decision)
 
 
-def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:
+def _about_rows(name: str, data: Prepared, wanted: Data) -> dict[str, Any]:
     return {
-        "name": folder.name,
+        "name": name,
         "language": data.language.only,
         "judged": data.judged,
         "data_on_hub": wanted.source is not None and not Path(wanted.source).exists(),
@@ -243,9 +264,20 @@ def _about_rows(folder: Path, data: _Prepared, wanted: Data) -> dict[str, Any]:
     }
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file of these lines."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in lines)
+
+
+def free_folder(source: str, ending: str = "", ours: Callable[[Path], bool] = lambda folder: False) -> Path:
+    """runs/NAME after the data's `source`, with a number where that is taken by something that is not `ours`."""
+    number = 1
+    result = folder = Path("runs") / f"{_name_of(source)}{ending}"
+    while result.exists() and not ours(result):
+        number += 1
+        result = folder.with_name(f"{folder.name}-{number}")
+    return result
 
 
 def _name_of(source: str) -> str:
@@ -256,12 +288,3 @@ def _name_of(source: str) -> str:
     if name.lower() in ("train", "data") and Path(source).absolute().parent.name:
         name = Path(source).absolute().parent.name
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "classifier"
-
-
-def _free_folder(folder: Path) -> Path:
-    number = 1
-    result = folder
-    while result.exists():
-        number += 1
-        result = folder.with_name(f"{folder.name}-{number}")
-    return result

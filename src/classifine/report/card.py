@@ -254,6 +254,8 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
     yield "\n".join(
         ["| setting | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in shown.items())]
     )
+    if search := record.get("search"):
+        yield f"Settings were searched in {search['trials']['all']} trials, judged on validation rows. {search['verdict']}"
     for alarm in record["alarms"]:
         yield f"During training: {alarm}"
 

@@ -8,10 +8,10 @@ import contextlib
 import platform
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardwa
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
 
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
 _TRIED = 16  # rows that show whether the head was found
 
 
@@ -57,11 +60,12 @@ def fit(
     tracking: Tracking | None = None,
     better: Callable[[Saved, int], None] | None = None,
     judged: Callable[[Saved], dict[str, float]] | None = None,
+    callbacks: Sequence["TrainerCallback"] = (),
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
     `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
-    that is better than those before. Of several seeds the best on validation is returned; its record tells of all,
+    that is better than those before. `callbacks` of the Trainer see all of it. Of several seeds the best on validation is returned; its record tells of all,
     with what `judged` said of each.
     """
     best, told = None, []
@@ -72,8 +76,8 @@ def fit(
             if tracking is not None:
                 tracking.name_seed(seed)
         own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
-        found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better)
-        told.append({"seed": seed, "validation": _on_validation(found)})
+        found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks)
+        told.append({"seed": seed, "validation": on_validation(found.training)})
         if judged is not None and len(seeds) > 1:
             on_test = judged(found.classifier)
             told[-1]["test"] = on_test
@@ -85,18 +89,18 @@ def fit(
     if len(seeds) == 1:
         return best
     say(f"seed {best.classifier.record['seed']} is the best on validation, and stays")
-    record = {**best.classifier.record, "config": config.model_dump(mode="json"), "seeds": told}
+    record = {**best.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
     return replace(best, classifier=replace(best.classifier, record=record))
 
 
-def _on_validation(found: Fitted) -> dict[str, float]:
+def on_validation(training: Training) -> dict[str, float]:
     """The metrics on validation of the epoch that was kept."""
-    return dict(found.training.history[found.training.best_epoch - 1]["validation"])
+    return dict(training.history[training.best_epoch - 1]["validation"])
 
 
 def _rank(found: Fitted) -> tuple[float, float]:
     """What is greater for a better seed: seeds are chosen as epochs are."""
-    return rank(found.classifier.record["recipe"]["metric"], _on_validation(found))
+    return rank(found.classifier.record["recipe"]["metric"], on_validation(found.training))
 
 
 def _fit_once(
@@ -109,6 +113,7 @@ def _fit_once(
     say: Say,
     tracking: Tracking | None,
     better: Callable[[Saved, int], None] | None,
+    callbacks: Sequence["TrainerCallback"],
 ) -> Fitted:
     with seeded(config.train.seed):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
@@ -122,7 +127,7 @@ def _fit_once(
             training = train(
                 network, rows, validation, pad_id(tokenizer), recipe, folder, say,
                 kept=None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch),
-                callbacks=[tracking] if tracking is not None else [],
+                callbacks=[*([tracking] if tracking is not None else []), *callbacks],
             )  # fmt: skip
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
     # A text that fills all places is taken for one that was longer.
@@ -205,7 +210,7 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
 def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
     """What of the record is known before training: how it will be done, with which versions."""
     return {
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"search"}),
         "recipe": recipe.as_json(),
         "columns": columns.as_json(),
         "max_length": recipe.max_length,

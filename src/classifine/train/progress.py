@@ -184,6 +184,25 @@ class Best(TrainerCallback):
             self._weights.restore(network)
 
 
+class Watched(TrainerCallback):
+    """Hands on the share of the run that is done and the validation metrics of its epochs so far, after each of them.
+
+    `watch` may end the run by raising. A run that starts anew is handed on from its new beginning.
+    """
+
+    def __init__(self, watch: Callable[[float, Sequence[dict[str, float]]], None]) -> None:
+        self._watch = watch
+        self._epochs: list[dict[str, float]] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._epochs = []
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        own = {name.removeprefix("eval_"): value for name, value in metrics.items() if name != "epoch"}
+        self._epochs.append(own)
+        self._watch(state.epoch / args.num_train_epochs, self._epochs)
+
+
 class Pace(TrainerCallback):
     """Progress with rows per second and time left, on a Meter that runs while the Trainer does."""
 

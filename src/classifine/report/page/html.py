@@ -1,4 +1,4 @@
-"""The report as one page of HTML that opens offline: its style, scripts and numbers are inside, and it asks for nothing.
+"""A report as one page of HTML that opens offline: its style, scripts and numbers are inside, and it asks for nothing.
 
 Whatever the folder holds may be a stranger's: all of it is escaped, and the page forbids every script but its own. It
 knows how the page is put together, and nothing about what it says.
@@ -20,6 +20,7 @@ from markupsafe import Markup
 from classifine import __version__
 from classifine.infer.explain import Explanation
 from classifine.report.explained import marked_html
+from classifine.report.page.blocks import Section
 from classifine.report.page.kept import Kept, read_kept
 from classifine.report.page.sections import lead_of, sections_of
 
@@ -53,11 +54,19 @@ def report_page(folder: Path) -> str:
 
 def page(kept: Kept) -> str:
     """The page of a run."""
+    verdict = kept.evaluation.verdict if kept.evaluation else ""
+    return rendered(
+        kept.record.name, "report", lead_of(kept), verdict, sections_of(kept), "the files of the saved folder"
+    )
+
+
+def rendered(title: str, what: str, lead: str, verdict: str, sections: Sequence[Section], source: str) -> str:
+    """A page of these sections, which tells `what` it is and of which `source` it was made."""
     scripts = _scripts()
     style = (STATIC / "report.css").read_text(encoding="utf-8")
     made: str = _template().render(
-        title=kept.record.name, lead=lead_of(kept), verdict=kept.evaluation.verdict if kept.evaluation else "",
-        sections=sections_of(kept), scripts=scripts, style=Markup(style), policy=_policy(scripts), version=__version__,
+        title=title, what=what, lead=lead, verdict=verdict, sections=sections, source=source,
+        scripts=scripts, style=Markup(style), policy=_policy(scripts), version=__version__,
     )  # fmt: skip
     return made
 

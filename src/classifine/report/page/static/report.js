@@ -12,6 +12,17 @@
   const band = (names, width) => ({ domain: names, label: null, tickSize: 0, tickFormat: (name) => short(name, fitting(names, width)) });
   const colour = (names) => ({ domain: names, range: COLOURS.slice(0, names.length) });
 
+  // Trials of a search, by how they ended.
+  const ENDS = ["whole", "stopped early", "default recipe"];
+  const kinds = (rows) => {
+    const found = ENDS.filter((kind) => rows.some((row) => row.kind === kind));
+    return {
+      color: { domain: ENDS, range: COLOURS }, symbol: { domain: ENDS, range: ["circle", "times", "square"] },
+      legend: found.map((kind) => [kind, COLOURS[ENDS.indexOf(kind)]]),
+    };
+  };
+  const tried = (rows, x, y) => Plot.dot(rows, { x, y, stroke: "kind", symbol: "kind", strokeWidth: 2.2, r: 4.5, tip: { channels: { trial: "trial", settings: "settings" } } });
+
   const charts = {
     headline({ rows }, width) {
       const names = rows.map((row) => row.metric);
@@ -172,6 +183,52 @@
           Plot.rectY(rows, { x1: "low", x2: "high", y: "rows", fill: ONE, inset: 0.5, tip: true }),
           Plot.ruleY([0]),
           Plot.ruleX([0], dashed),
+        ],
+      };
+    },
+    trials({ rows, best, axis }, width) {
+      const last = Math.max(...rows.map((row) => row.trial));
+      return {
+        height: 280, marginLeft: 58, marginRight: 24, marginBottom: 40,
+        x: { label: "trial →", domain: [-0.5, last + 0.5], ticks: Math.min(last + 1, width < 480 ? 6 : 12), tickFormat: (value) => (Number.isInteger(value) ? value : "") },
+        y: { label: `↑ ${axis}`, grid: true, nice: true },
+        ...kinds(rows),
+        legend: [...kinds(rows).legend, ["best so far (line)", "var(--soft)"]],
+        marks: [
+          Plot.line(best, { x: "trial", y: "value", curve: "step-after", stroke: "var(--soft)", strokeWidth: 2 }),
+          tried(rows, "trial", "value"),
+        ],
+      };
+    },
+    setting({ rows, name, log, whole, named, axis }, width) {
+      if (named) {
+        const names = [...new Set(rows.map((row) => row.setting))];
+        return {
+          height: 60 + 34 * names.length, marginLeft: margin(names, width), marginRight: 24, marginBottom: 40,
+          x: { label: `${axis} →`, grid: true, nice: true },
+          y: { ...band(names, width), type: "point", padding: 0.6 },
+          ...kinds(rows),
+          marks: [tried(rows, "value", "setting")],
+        };
+      }
+      return {
+        height: 260, marginLeft: 58, marginRight: 24, marginBottom: 40,
+        x: { label: `${name} →`, type: log ? "log" : "linear", nice: !log, tickFormat: log ? (value) => (value < 0.001 ? (+value.toPrecision(2)).toExponential() : String(+value.toPrecision(2))) : whole ? (value) => (Number.isInteger(value) ? value : "") : undefined, ticks: log ? 3 : width < 480 ? 4 : 8 },
+        y: { label: `↑ ${axis}`, grid: true, nice: true },
+        ...kinds(rows),
+        marks: [tried(rows, "setting", "value")],
+      };
+    },
+    importance({ rows }, width) {
+      const names = rows.map((row) => row.setting);
+      return {
+        height: 50 + 28 * names.length, marginLeft: margin(names, width), marginRight: 44, marginBottom: 40,
+        x: { label: "share of the differences between trials (%) →", percent: true, grid: true, domain: [0, 100] },
+        y: band(names, width),
+        marks: [
+          Plot.barX(rows, { x: "share", y: "setting", fill: ONE, insetTop: 3, insetBottom: 3 }),
+          Plot.text(rows, { x: "share", y: "setting", text: (row) => percent(row.share), textAnchor: "start", dx: 5 }),
+          Plot.ruleX([0]),
         ],
       };
     },
