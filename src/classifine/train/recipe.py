@@ -60,7 +60,7 @@ FEW_SMALL_RATE, FEW_BASE_RATE, FEW_LARGE_RATE = 5e-5, 2e-5, 1e-5
 FEW_BATCH, BATCH = 16, 32
 FEW_HEAD_RATE = 1.0  # the probe has found the head already
 # About so many rows are seen in all.
-FEW_ROWS_SEEN, FEW_MIN_EPOCHS, FEW_MAX_EPOCHS = 1000, 4, 40
+FEW_ROWS_SEEN, FEW_MIN_EPOCHS, FEW_MAX_EPOCHS = 1000, 4, 60
 ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there learns as the rest
 
 Method = Literal["finetune", "probe", "lp-ft", "contrastive"]
