@@ -22,8 +22,10 @@ from classifine.publish import _others, _plain_scores, files
 from classifine.report.exported import ExportWish
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features
+from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import STRENGTHS, fit_probe
-from classifine.train.recipe import FEW_PER_CLASS, Labelled, choose, choose_method
+from classifine.train.recipe import FEW_PER_CLASS, choose
+from classifine.use import export
 
 ROWS = made_up(48, seed=5)
 TEXTS, TOPIC = [text for text, _ in ROWS], [label for _, label in ROWS]
@@ -247,8 +249,8 @@ def test_contrastive_training_draws_texts_of_one_label_together(sentences):
         return alike[same].mean() - alike[~same].mean()
 
     plain, adapted = taught(sentences, "probe"), taught(sentences, "contrastive", epochs=6, learning_rate=1e-3)
-    assert parted(adapted) > parted(plain) + 0.1
-    assert adapted.evaluate(TEXTS, TOPIC).accuracy > 0.9
+    assert parted(adapted) > 3 * parted(plain)
+    assert adapted.evaluate(TEXTS, TOPIC).accuracy > 0.8
 
 
 class Listed(dict):

@@ -273,13 +273,13 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
     """How the weights were found."""
-    method, probe = recipe.get("method", "finetune"), record.get("probe")
-    fitted = f"logistic regression, C {probe['strength']:g}" if probe else ""
+    method, probe, few = recipe.get("method", "finetune"), record.get("probe"), {}
+    if probe:
+        when = {"probe": f"by cross-validation in {probe['folds']} parts", "lp-ft": "before the rest"}
+        head = f"logistic regression, C {probe['strength']:g}, {when.get(method, 'after the rest')}"
+        few = {"method": method, "head": head}
     if method == "probe":
-        return {"method": method, "head": f"{fitted} by cross-validation in {probe['folds']} parts"}
-    few = (
-        {"method": method, "head": f"{fitted}, {'before' if method == 'lp-ft' else 'after'} the rest"} if probe else {}
-    )
+        return few
     kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"
     return {
         **few,

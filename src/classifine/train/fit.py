@@ -32,9 +32,10 @@ from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.few import learn
 from classifine.train.memory import peak_memory_mib
+from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
-from classifine.train.recipe import Labelled, Recipe, attention_on, choose, choose_method, look_at_hardware
+from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train
 

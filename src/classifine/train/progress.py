@@ -179,7 +179,7 @@ class Best(TrainerCallback):
         # The first epoch is the best so far even where its loss is no number.
         if self._patience is None or value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self._weights = None if self._patience is None else Weights(model)
+            self._weights = Weights(model)
             if self._kept:
                 self._kept(self.epoch)
             return
