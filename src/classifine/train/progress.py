@@ -179,7 +179,9 @@ class Best(TrainerCallback):
         # The first epoch is the best so far even where its loss is no number.
         if self._patience is None or value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self._weights = Weights(model)
+            # What the next epoch replaces in any case is not worth a copy: with few rows epochs are many and short.
+            if self._patience is not None or self.epoch >= args.num_train_epochs:
+                self._weights = Weights(model)
             if self._kept:
                 self._kept(self.epoch)
             return
