@@ -2,7 +2,7 @@
 
     python benchmarks/sharpness.py [--data DIR] [--seeds 42 43 44 45 46] [--rows 500] [--runs DIR]
 
-Each run is `classifine train ... --max-train-rows 500 --seed N` with one of the optimisers, judged on all validation
+Each run is `classifine train ... --method finetune --max-train-rows 500 --seed N` with one of the optimisers, judged on all validation
 rows of the set, which have no part in training or choosing. Every run is kept under --runs and not repeated. Prints a
 table in Markdown: mean and spread of accuracy and macro-F1, the difference to AdamW seed by seed, and the time.
 """
@@ -27,7 +27,17 @@ def train(data: Path, rows: int, name: str, seed: int, runs: Path) -> dict[str, 
     folder = runs / f"{'-'.join(name.replace(',', '').lower().split())}-{seed}"
     if not (folder / "evaluation.json").exists():
         source, test = (str(data / file) for file in SET)
-        flags = ["--test", test, "--max-train-rows", str(rows), "--seed", str(seed), *OPTIMIZERS[name]]
+        flags = [
+            "--method",
+            "finetune",
+            "--test",
+            test,
+            "--max-train-rows",
+            str(rows),
+            "--seed",
+            str(seed),
+            *OPTIMIZERS[name],
+        ]
         command = [sys.executable, "-m", "classifine", "train", source, *flags, "-o", str(folder)]
         with folder.with_suffix(".log").open("w") as log:
             if subprocess.run(command, stdout=log, stderr=log).returncode:

@@ -18,6 +18,7 @@ from classifine.model.base import find_base
 from classifine.model.export import export_float
 from classifine.model.folder import load_base, quiet_transformers
 from classifine.model.masked import load_masked, save_masked
+from classifine.model.pooled import load_pooled
 from classifine.train.adapt import start_at_shares
 from classifine.train.masking import masking_collator
 
@@ -166,6 +167,27 @@ def test_every_family_guesses_masks(encoder, tmp_path):
     for kind in (AutoModel, AutoModelForMaskedLM):
         _, about = kind.from_pretrained(tmp_path, output_loading_info=True)
         assert not about["missing_keys"]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_every_family_sums_up_texts(encoder, pooling, tmp_path):
+    """The vectors are those of the encoder alone, whatever a batch is padded to, and the network comes back as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, tokenizer = load_base(find_base(str(encoder)), Labels.ordered(["a", "b", "c"], "str"), pooling=pooling)
+        torch.nn.init.normal_(network.eval().classifier.weight)
+    columns = tokenise(TEXTS[:6], tokenizer, 60)
+    found = logits(TorchEngine(network), columns, pad_id(tokenizer))
+    for i in range(2):
+        states = network.encoder(torch.tensor([columns["input_ids"][i]])).last_hidden_state[0].detach()
+        vector = states.mean(0) if pooling == "mean" else states[0]
+        expected = network.classifier(vector / vector.norm()).detach().numpy()
+        np.testing.assert_allclose(found[i], expected, atol=1e-5)
+    with quiet_transformers():
+        network.save_pretrained(tmp_path)
+        again = load_pooled(tmp_path)
+    assert again.pooling == pooling
+    np.testing.assert_allclose(logits(TorchEngine(again), columns, pad_id(tokenizer)), found, atol=1e-6)
 
 
 @pytest.mark.parametrize("target", ["openvino", "onnx"])

@@ -77,7 +77,7 @@ def test_the_file_names_every_setting_with_its_help(data, tmp_path):
         assert f"# {field.description}\n" in text
         assert f"\n{name} = " in text or f"\n# {name} = " in text
     assert "\nepochs = 3\n" in text
-    assert "\n# batch_size = 32\n" in text
+    assert "\n# batch_size = 32  # an example" in text
 
 
 def test_what_was_found_is_the_default_of_each_question(data, tmp_path):

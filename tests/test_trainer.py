@@ -319,6 +319,22 @@ def test_of_epochs_with_the_same_metric_the_surer_one_is_kept():
     assert (best.epoch, network.weight.item()) == (3, 3.0)
 
 
+def test_without_patience_the_last_epoch_is_kept_whatever_it_reached():
+    from types import SimpleNamespace
+
+    seen, control, args = [], SimpleNamespace(should_training_stop=False), SimpleNamespace(num_train_epochs=3)
+    best, network = Best("accuracy", None, seen.append), torch.nn.Linear(1, 1)
+    for epoch, accuracy in enumerate((0.9, 0.5, 0.7), 1):
+        with torch.no_grad():
+            network.weight.fill_(epoch)
+        found = {"eval_accuracy": accuracy, "eval_loss": 1.0}
+        best.on_evaluate(args, SimpleNamespace(epoch=epoch), control, found, model=network)
+    network.weight.data.fill_(7)
+    best.restore(network)
+    assert (best.epoch, network.weight.item(), seen) == (3, 3.0, [1, 2, 3])
+    assert not control.should_training_stop
+
+
 def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, halves, tmp_path, monkeypatch):
     # The last batch of an epoch is full, or its parts would weigh otherwise; dropout would draw other masks for parts.
     rows, validation = halves[0].select(range(88)), halves[1]

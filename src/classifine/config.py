@@ -146,10 +146,16 @@ class Model(Section):
 class Train(Section):
     """How the network is fitted."""
 
+    method: Literal["auto", "finetune", "probe", "lp-ft", "contrastive"] = Field(
+        "auto",
+        description="finetune trains everything from a new head on; for few labels: probe (a linear head on the frozen encoder), lp-ft (that first, then everything), contrastive (texts of one label drawn together, then a probe); auto chooses and says why.",
+    )
     epochs: int | None = Field(
         None, examples=[5], ge=1, le=1000, description="Passes over the training rows; fewer for more rows."
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="Rows per optimiser step.")
+    batch_size: int | None = Field(
+        None, examples=[32], ge=1, le=4096, description="Rows per optimiser step; 32, with --method lp-ft 16."
+    )
     learning_rate: float | None = Field(
         None,
         examples=[2e-5],
@@ -162,7 +168,7 @@ class Train(Section):
         examples=[10],
         gt=0,
         le=1000,
-        description="Learning rate of the new head, as a multiple; 10, with --adapter and for pairs on small bases 1.",
+        description="Learning rate of the head, as a multiple; 10, with --adapter, for few labels and for pairs on small bases 1.",
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")

@@ -5,6 +5,7 @@ The real client of the Hub does the work. What quotes the data (`predictions.jso
 """
 
 import contextlib
+import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,8 @@ from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
-from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
+from classifine.model.base import MODULES
+from classifine.model.folder import RECORD, Saved, is_pooled, json_text, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
@@ -27,11 +29,12 @@ from classifine.say import Say
 # What is published of a folder; everything else stays, and is named.
 PATTERNS = (
     CARD, "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "*.model",
-    "special_tokens_map.json", "added_tokens.json", RECORD, "evaluation.json", "history.jsonl",
+    "special_tokens_map.json", "added_tokens.json", MODULES, RECORD, "evaluation.json", "history.jsonl",
 )  # fmt: skip
 OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
 TRIED = ("Thank you, that was quick.", "nothing works and nobody answers!!", "Wo ist mein Paket?", "это хорошо", "很好")
+LAYERS = ("1_Pooling", "3_Dense")  # folders of a classifier that sums up texts
 SAMPLE = 32  # texts that are tried
 # Scores of the published files against those of the folder: the same network, batched in another way.
 TOLERANCE = 1e-4
@@ -101,7 +104,12 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
     read_record(folder)
     found = sorted(folder.iterdir())
     wanted = [item for item in found if item.is_file() and any(fnmatch(item.name, pattern) for pattern in PATTERNS)]
-    return wanted, [item for item in found if item not in wanted]
+    left = [item for item in found if item not in wanted]
+    if not is_pooled(folder):
+        return wanted, left
+    parts = [item for item in left if item.name in LAYERS]
+    inside = [file for part in parts for file in sorted(part.iterdir())]
+    return [*wanted, *inside], [item for item in left if item not in parts]
 
 
 def file_lines(folder: Path, repository: str) -> Iterator[str]:
@@ -111,7 +119,7 @@ def file_lines(folder: Path, repository: str) -> Iterator[str]:
     size = sum(item.stat().st_size for item in wanted)
     yield f"{len(wanted)} files, {_size(size)}, to {repository}:"
     for item in wanted:
-        yield f"  {item.name:32} {_size(item.stat().st_size):>10}"
+        yield f"  {item.relative_to(folder).as_posix():32} {_size(item.stat().st_size):>10}"
     if left:
         yield f"not published: {', '.join(item.name for item in left)}"
 
@@ -134,19 +142,20 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
     again = again or target.command(folder)
     prepare(target, again)
     changed = {CARD: _card(folder, record, target, say), RECORD: json_text(_public(record), indent=2) + "\n"}
-    contents: dict[str, Path | bytes] = {item.name: item for item in files(folder)[0]}
+    contents: dict[str, Path | bytes] = {item.relative_to(folder).as_posix(): item for item in files(folder)[0]}
     contents |= {name: text.encode() for name, text in changed.items()}
     done = _commit(target.repository, contents, _message(record, folder), again)
     say(f"publish {done.url}")
     with _fetched(done, again) as fetched:
-        found = _plain_scores(fetched, texts, saved.labels.names)
+        by = _others(fetched)
+        found = _plain_scores(fetched, texts, saved, by)
     worst = float(np.abs(found - expected).max())
     if not worst <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise HubError(
             f"What the Hub gives back of {done.repository} answers otherwise than {folder} (a score is off by "
             f"{worst:.3g}). Do not use that commit; publish again: {again}"
         )
-    say("publish fetched back with plain transformers: the same answers")
+    say(f"publish fetched back with {by}: the same answers")
     return done
 
 
@@ -156,7 +165,9 @@ def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> 
         place = Path(name)
         save(place, classifier.network, classifier.tokenizer, classifier.labels, _public(classifier.record))
         (place / CARD).write_text(card_in_training(target.repository, epoch, target.licence), encoding="utf-8")
-        contents: dict[str, Path | bytes] = {item.name: item for item in place.iterdir()}
+        contents: dict[str, Path | bytes] = {
+            item.relative_to(place).as_posix(): item for item in place.rglob("*") if item.is_file()
+        }
         return _commit(target.repository, contents, f"Epoch {epoch}", again, stale=OF_A_FINISHED_RUN)
 
 
@@ -215,8 +226,23 @@ def _fetched(done: Published, again: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _plain_scores(folder: Path, texts: list[Text], names: tuple[str, ...]) -> Any:
-    """Scores (texts, labels) by transformers alone, as somebody without classifine would get them."""
+def _others(folder: Path) -> str:
+    """With what others load a folder; where that is not here, classifine has to do."""
+    if not is_pooled(folder):
+        return "plain transformers"
+    return "sentence-transformers" if importlib.util.find_spec("sentence_transformers") else "classifine"
+
+
+def _plain_scores(folder: Path, texts: list[Text], saved: Saved, by: str) -> Any:
+    """Scores (texts, labels) as somebody without classifine would get them."""
+    if by == "classifine":
+        return saved.decision.scores(text_logits(load(folder), texts))
+    if by == "sentence-transformers":
+        from sentence_transformers import SentenceTransformer
+
+        with quiet_transformers():
+            network = SentenceTransformer(str(folder), device="cpu")
+            return saved.decision.scores(network.encode(list(texts), show_progress_bar=False))
     from transformers import pipeline
 
     with quiet_transformers():
@@ -226,7 +252,7 @@ def _plain_scores(folder: Path, texts: list[Text], names: tuple[str, ...]) -> An
         ]
         answers = [classify(one, top_k=None, truncation=True) for one in given]
     by_name = [{found["label"]: found["score"] for found in answer} for answer in answers]
-    return np.array([[found[name] for name in names] for found in by_name])
+    return np.array([[found[name] for name in saved.labels.names] for found in by_name])
 
 
 def _sample(folder: Path, saved: Saved) -> list[Text]:

@@ -24,21 +24,22 @@ def embed(texts: Sequence[Text], base: Base, max_length: int, precision: str) ->
     `precision` is "float32" or "bf16". Raises ModelError where the base does not load.
     """
     network, tokenizer = load_encoder(base)
-    engine, filler = EncoderEngine(network, precision), pad_id(tokenizer)
+    engine, filler = EncoderEngine(network, precision, base.pooling or "mean"), pad_id(tokenizer)
 
     def vectors(given: Sequence[str]) -> NDArray[np.float32]:
         result = np.empty((len(given), engine.width), dtype=np.float32)
         for start in range(0, len(given), _CHUNK):
             part = slice(start, start + _CHUNK)
             result[part] = logits(engine, tokenise(given[part], tokenizer, max_length), filler)
-        return _of_length_one(result)
+        return of_length_one(result)
 
     if all(isinstance(text, str) for text in texts):
         return vectors([text for text in texts if isinstance(text, str)])
     one, other = vectors([text[0] for text in texts]), vectors([text[1] for text in texts])
-    return _of_length_one(np.concatenate([one, other, np.abs(one - other), one * other], axis=1))
+    return of_length_one(np.concatenate([one, other, np.abs(one - other), one * other], axis=1))
 
 
-def _of_length_one(found: NDArray[np.float32]) -> NDArray[np.float32]:
+def of_length_one(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (rows, width) in their directions."""
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(found / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.errors import ConfigError
+from classifine.model.base import Pooling
 from classifine.model.export import FILES, PACKAGES, exported, unreported
 from classifine.model.folder import Saved, fastest_device, processors
 
@@ -85,12 +86,13 @@ class TorchEngine:
 
 @dataclass(frozen=True)
 class EncoderEngine:
-    """A pre-trained encoder without a head: the mean of its last states over the tokens of a text, as the default base
-    was trained to sum up a sentence (Reimers and Gurevych 2019, "Sentence-BERT").
+    """A pre-trained encoder without a head: a text's last states summed up, by their mean unless `pooling` says
+    otherwise, as the default base was trained to (Reimers and Gurevych 2019, "Sentence-BERT").
     """
 
     network: Any
     precision: str = "float32"
+    pooling: Pooling = "mean"
 
     @property
     def name(self) -> str:
@@ -108,13 +110,13 @@ class EncoderEngine:
         return _suited(self.network)
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """The mean states (rows, width) of a batch."""
+        """The vectors (rows, width) of a batch."""
+        from classifine.model.pooled import pooled
 
-        def mean(answer: Any, mask: Any) -> Any:
-            own = mask.unsqueeze(-1)
-            return (answer.last_hidden_state.float() * own).sum(1) / own.sum(1)
+        def summed(answer: Any, mask: Any) -> Any:
+            return pooled(answer.last_hidden_state, mask, self.pooling)
 
-        return run_torch(self.network, batch, self.precision, mean)
+        return run_torch(self.network, batch, self.precision, summed)
 
 
 def _suited(network: Any) -> int:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from classifine.config import DEFAULT_BASE
 from classifine.errors import ModelError
@@ -23,7 +23,12 @@ PACKAGE_EXTRA = "classifine[minilm]"
 PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ADAPTED = "adapt.json"  # the record of a base that `classifine adapt` wrote
 LOCAL_FOLDER = "a local folder"  # as the origin of a base
+Pooling = Literal["mean", "cls"]  # how the states of a text's tokens become one: their mean, or that of the first
+MODULES = "modules.json"  # what a folder in sentence-transformers' layout has
 MAX_LENGTH = 256  # tokens, where the user names no other: attention's cost grows with the square
+
+# The same in the words of older files, which have a switch for each way.
+_SWITCHES: dict[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,33 @@ class Base:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{self.folder / ADAPTED} is damaged ({error}). Adapt the base again.") from None
 
+    @property
+    def pooling(self) -> Pooling | None:
+        """How it sums up a text, where it is a sentence encoder that does so in one of the ways that we know."""
+        return pooling_of(self.folder)
+
     def max_length(self, wanted: int | None) -> int:
         """Tokens kept of each text: as wanted, else 256 at most; ModelError beyond what the network has room for."""
         room = _room(self.config)
         if wanted is not None and wanted > room:
             raise ModelError(f"--max-length is {wanted}; {self.name} takes {room} tokens at most. Lower it.")
         return wanted or min(MAX_LENGTH, room)
+
+
+def pooling_of(folder: Path) -> Pooling | None:
+    """How the sentence encoder of a folder in sentence-transformers' layout sums up a text; None where there is none,
+    or it does so in another way.
+    """
+    try:
+        modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
+        path = next(module["path"] for module in modules if module["type"].endswith(".Pooling"))
+        found = json.loads((folder / path / "config.json").read_text(encoding="utf-8"))
+        named = found.get("pooling_mode")
+        ways = [named] if isinstance(named, str) else list(named or [])
+        ways += [_SWITCHES.get(name) for name, on in found.items() if name.startswith("pooling_mode_") and on]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return None
+    return next((way for way in get_args(Pooling) if ways == [way]), None)
 
 
 def find_base(name: str, fetch: bool = True) -> Base:

@@ -1,7 +1,7 @@
 """Networks in and out of folders: the base with a new head, and the saved classifier with its record.
 
-A saved folder is an ordinary transformers checkpoint with files of ours beside it: safetensors and JSON only. It is
-written under another name and moved into place, so a folder of that name is whole or absent. This file knows
+A saved folder is an ordinary transformers checkpoint, or one of sentence-transformers (`model.pooled`), with files of
+ours beside it: safetensors and JSON only. It is written under another name and moved into place, so a folder of that name is whole or absent. This file knows
 nothing about training or texts.
 """
 
@@ -22,7 +22,7 @@ from classifine.decide import Decision
 from classifine.doubt import Doubt
 from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
-from classifine.model.base import Base, is_network
+from classifine.model.base import MODULES, Base, Pooling, is_network
 from classifine.model.hub import located, reason
 from classifine.model.words import described, plain
 
@@ -107,14 +107,19 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def load_base(
-    base: Base, labels: Labels, attention: str | None = None, attention_dropout: bool = True
+    base: Base,
+    labels: Labels,
+    attention: str | None = None,
+    attention_dropout: bool = True,
+    pooling: Pooling | None = None,
 ) -> tuple[Any, Any]:
     """(network, tokenizer) of a base with a new head for `labels`, in float32.
 
-    The head is drawn from torch's generator: seed it before. `attention` names transformers' implementation, None
-    leaves the choice to it. Raises ModelError where the folder holds no network that can classify.
+    The head is drawn from torch's generator: seed it before. With `pooling` it stands on texts that are summed up so
+    (`model.pooled`), and begins with nothing. `attention` names transformers' implementation, None leaves the choice to
+    it. Raises ModelError where the folder holds no network that can classify.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     with quiet_transformers(), loading(base.name):
         config = AutoConfig.from_pretrained(
@@ -125,19 +130,42 @@ def load_base(
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
         tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
-        network, found = AutoModelForSequenceClassification.from_pretrained(
-            base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL,
-            ignore_mismatched_sizes=True, output_loading_info=True,
-        )  # fmt: skip
-        # The head of a classifier that answered something else is drawn anew; nothing of the encoder may be.
-        wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(f"{network.base_model_prefix}.")]
-        if wrong:
-            raise ValueError(f"{min(wrong)} has another shape than config.json says.")
+        network = _pooled(base, config, attention, pooling) if pooling else _first_token(base, config, attention)
     # What is left out for speed belongs to this run, not to the network that others may train on: the layers have
     # read the setting by now, and config.json tells what the base said.
     for name, value in kept.items():
         setattr(network.config, name, value)
     return network, tokenizer
+
+
+def _first_token(base: Base, config: Any, attention: str | None) -> Any:
+    """The network as transformers has it, most often with a head on the first token."""
+    from transformers import AutoModelForSequenceClassification
+
+    network, found = AutoModelForSequenceClassification.from_pretrained(
+        base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL,
+        ignore_mismatched_sizes=True, output_loading_info=True,
+    )  # fmt: skip
+    # The head of a classifier that answered something else is drawn anew; nothing of the encoder may be.
+    wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(f"{network.base_model_prefix}.")]
+    if wrong:
+        raise ValueError(f"{min(wrong)} has another shape than config.json says.")
+    return network
+
+
+def _pooled(base: Base, config: Any, attention: str | None, pooling: Pooling) -> Any:
+    """The network that sums up a text."""
+    from transformers import AutoModel
+
+    from classifine.model.pooled import PooledClassifier
+
+    encoder, found = AutoModel.from_pretrained(
+        base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL, output_loading_info=True
+    )
+    # Nothing reads the pooler, which is another thing than the pooling: many bases come without.
+    if lacking := [name for name in found["missing_keys"] if not name.startswith("pooler.")]:
+        raise ValueError(f"its weights lack {min(lacking)}.")
+    return PooledClassifier(encoder, pooling)
 
 
 def output_layer(network: Any) -> Any | None:
@@ -225,16 +253,32 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _network(folder: Path) -> Any:
+    with quiet_transformers(), loading(str(folder)):
+        network = (_pooled_network if is_pooled(folder) else _plain_network)(folder)
+    return network.eval().to(fastest_device())
+
+
+def _plain_network(folder: Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    with quiet_transformers(), loading(str(folder)):
-        network, found = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype="float32", use_safetensors=True, **LOCAL, output_loading_info=True
-        )
+    network, found = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype="float32", use_safetensors=True, **LOCAL, output_loading_info=True
+    )
     if found["missing_keys"]:
         # transformers would draw them at random and go on.
         raise ModelError(f"{folder} is damaged: its weights lack {min(found['missing_keys'])}. Train it again.")
-    return network.eval().to(fastest_device())
+    return network
+
+
+def _pooled_network(folder: Path) -> Any:
+    from classifine.model.pooled import load_pooled
+
+    return load_pooled(folder, **LOCAL)
+
+
+def is_pooled(folder: Path) -> bool:
+    """Whether the classifier of a folder sums up texts and loads in sentence-transformers, not in plain transformers."""
+    return (folder / MODULES).is_file()
 
 
 def fastest_device() -> str:
@@ -368,7 +412,7 @@ def _open_to_readers(place: Path) -> None:
     plain.touch()
     mode = plain.stat().st_mode
     plain.unlink()
-    for file in place.iterdir():
+    for file in place.rglob("*"):
         if file.is_file():
             file.chmod(mode)
 

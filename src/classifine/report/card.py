@@ -26,6 +26,13 @@ _ASKED: dict[Task, str] = {
     "multi": "decides for each of {count} labels whether it holds for a text",
     "score": "gives a text a number",
 }
+# What was done to the base.
+_METHODS = {
+    "finetune": "fine-tuned from {base}",
+    "probe": "made of {base}, which is as it was, and a linear head,",
+    "lp-ft": "made of {base} and a linear head, which were fine-tuned after the head was fitted alone",
+    "contrastive": "made of {base}, adapted so that texts of one label are alike, and a linear head,",
+}
 _NO_EVALUATION = "No evaluation was saved with this classifier."
 
 
@@ -100,7 +107,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
     data = ModelCardData(
         language=record.get("language"),
         license=licence,
-        library_name="transformers",
+        library_name="sentence-transformers" if _sums_up(record) else "transformers",
         pipeline_tag="text-classification",
         tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
@@ -126,6 +133,11 @@ def _interval(metric: float | Mapping[str, float]) -> str:
     return f"{metric['low']:.4f} to {metric['high']:.4f}" if isinstance(metric, Mapping) else ""
 
 
+def _sums_up(record: Mapping[str, Any]) -> bool:
+    """Whether the network sums up texts (`model.pooled`), which plain transformers does not load."""
+    return bool(record["recipe"].get("method", "finetune") != "finetune")
+
+
 def own_base(record: Mapping[str, Any]) -> bool:
     """Whether the base was a folder of the author's, whose path is nobody else's to read."""
     return bool(record["base_origin"] == "a local folder")
@@ -144,7 +156,8 @@ def _what(record: Mapping[str, Any]) -> str:
     asked = asked_of(record["task"], len(record["labels"]), record["columns"]["pair"] is not None)
     base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
-    return f"A network that {asked}, fine-tuned from {base} with classifine.{language}"
+    how = _METHODS[record["recipe"].get("method", "finetune")]
+    return f"A network that {asked}, {how.format(base=base)} with classifine.{language}"
 
 
 def asked_of(task: Task, count: int, pair: bool) -> str:
@@ -205,9 +218,15 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if evaluation.get("uncalibrated"):
         before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
+        left_out = record["calibration"].get("left_out")
+        rows = (
+            f"validation rows and {left_out} train rows, each answered without having been seen,"
+            if left_out
+            else "validation rows"
+        )
         where = "in the weights" if record["calibration"]["folded"] else "which plain transformers does not apply"
         yield (
-            f"The scores are calibrated on validation rows ({how}, {where}): their expected calibration error on "
+            f"The scores are calibrated on {rows} ({how}, {where}): their expected calibration error on "
             f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
         )
     if evaluation["baselines"]:
@@ -238,13 +257,7 @@ def _data(record: Mapping[str, Any]) -> Iterator[str]:
 def _training(record: Mapping[str, Any]) -> Iterator[str]:
     recipe = record["recipe"]
     shown = {
-        "epochs": f"{record['epochs_run']} of {recipe['epochs']}, the best: {record['best_epoch']} (by {recipe['metric']})",
-        "batch size": recipe["batch_size"],
-        "optimizer": recipe["optimizer"] if recipe["rho"] is None else f"{recipe['optimizer']}, rho {recipe['rho']:g}",
-        **_adapter(recipe),
-        "peak learning rate": f"{recipe['learning_rate']:g}, {recipe['head_rate']:g} times that for the new head",
-        "schedule": f"{recipe['schedule']}, {recipe['warmup_steps']} of {recipe['steps']} steps to warm up",
-        "weight decay": recipe["weight_decay"],
+        **_steps(record, recipe),
         "precision": f"{recipe['precision']} on the {recipe['device']}",
         "tokens kept of a text": recipe["max_length"],
         "seed": record["seed"],
@@ -258,6 +271,28 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"Settings were searched in {search['trials']['all']} trials, judged on validation rows. {search['verdict']}"
     for alarm in record["alarms"]:
         yield f"During training: {alarm}"
+
+
+def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """How the weights were found."""
+    method, probe, few = recipe.get("method", "finetune"), record.get("probe"), {}
+    if probe:
+        when = {"probe": f"by cross-validation in {probe['folds']} parts", "lp-ft": "before the rest"}
+        head = f"logistic regression, C {probe['strength']:g}, {when.get(method, 'after the rest')}"
+        few = {"method": method, "head": head}
+    if method == "probe":
+        return few
+    kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"
+    return {
+        **few,
+        "epochs": f"{record['epochs_run']} of {recipe['epochs']}, {kept}",
+        "batch size": recipe["batch_size"],
+        "optimizer": recipe["optimizer"] if recipe["rho"] is None else f"{recipe['optimizer']}, rho {recipe['rho']:g}",
+        **_adapter(recipe),
+        "peak learning rate": f"{recipe['learning_rate']:g}, {recipe['head_rate']:g} times that for the {'' if few else 'new '}head",
+        "schedule": f"{recipe['schedule']}, {recipe['warmup_steps']} of {recipe['steps']} steps to warm up",
+        "weight decay": recipe["weight_decay"],
+    }
 
 
 def _adapter(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -276,13 +311,23 @@ def _use(record: Mapping[str, Any], where: str) -> str:
     own = '[("a text", "another")]' if pair else '["a text"]'
     # The pipeline names the best label only; with several labels each is to be held against its threshold.
     every = ", top_k=None" if record["task"] == "multi" else ""
-    return f"""With plain transformers:
+    plain = f"""With plain transformers:
 
 ```python
 from transformers import pipeline
 classify = pipeline("text-classification", "{where}", truncation=True)
 classify({text}{every})
-```
+```"""
+    if _sums_up(record):
+        scores = "a sigmoid of each is its score" if record["task"] == "multi" else "their softmax are the scores"
+        plain = f"""With sentence-transformers (not with the pipeline of plain transformers, whose heads read one token only):
+
+```python
+from sentence_transformers import SentenceTransformer
+classify = SentenceTransformer("{where}")
+classify.encode({own})  # logits, in the order of the labels in config.json; {scores}
+```"""
+    return f"""{plain}
 
 With classifine, {"and the thresholds of the table" if record["task"] == "multi" else "for many texts at once"}:
 

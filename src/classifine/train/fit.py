@@ -14,11 +14,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifine.config import Config
 from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id, text_kind
-from classifine.data.read import Split
+from classifine.data.read import Split, paired
 from classifine.decide import Decision
 from classifine.doubt import Doubt
 from classifine.infer.engine import TorchEngine
@@ -29,7 +30,10 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
+from classifine.train.few import learn
 from classifine.train.memory import peak_memory_mib
+from classifine.train.method import Labelled, choose_method
+from classifine.train.probe import Probe
 from classifine.train.progress import rank
 from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
 from classifine.train.track import Tracking
@@ -123,22 +127,38 @@ def _fit_once(
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
-            trained = trained_weights(network)
-            training = train(
-                network, rows, validation, pad_id(tokenizer), recipe, folder, say,
-                kept=None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch),
-                callbacks=[*([tracking] if tracking is not None else []), *callbacks],
-            )  # fmt: skip
-        decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
+            trained = trained_weights(network if recipe.method != "probe" else network.classifier)
+            kept = None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch)
+            given = (network, rows, validation, pad_id(tokenizer), recipe, folder, say, kept)
+            watching = [*([tracking] if tracking is not None else []), *callbacks]
+            training, probe = (
+                (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
+            )
+        seen = _left_out(probe, rows) if recipe.method == "probe" else None
+        decision, told = _decided(network, validation, pad_id(tokenizer), labels.task, seen)
     # A text that fills all places is taken for one that was longer.
     full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
     known = {"decision": decision.as_json(), **told, **_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
+    if probe is not None:
+        record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 
-def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any]]:
-    """The decision fitted on validation rows, and for the record what calibration did there and when to doubt.
+def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """(logits, truth) of train rows by probes that had not seen them, where cross-validation was possible."""
+    return None if probe is None or not probe.folds else (probe.out_of_fold, targets_of(rows))
+
+
+def _decided(
+    network: Any,
+    validation: Any,
+    padding: int,
+    task: Task,
+    left_out: tuple[NDArray[Any], NDArray[Any]] | None,
+) -> tuple[Decision, dict[str, Any]]:
+    """The decision fitted on validation rows, and on train rows `left_out` of what answered them; for the record what
+    calibration did there and when to doubt.
 
     Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
     """
@@ -146,17 +166,20 @@ def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[D
         return Decision(task), {"calibration": None, "doubt": None}
     columns, truth = input_columns(validation), targets_of(validation)
     found = logits(TorchEngine(network), columns, padding)
+    if left_out is not None:
+        found, truth = (np.concatenate(both) for both in zip((found, truth), left_out, strict=True))
     raw = Decision(task)
     fitted = raw.calibrated(found, truth)
     few = {name: values[:_TRIED] for name, values in columns.items()}
 
     def as_expected() -> bool:
-        expected = found[:_TRIED] / np.asarray(fitted.temperature)
+        expected = found[: len(few["input_ids"])] / np.asarray(fitted.temperature)
         return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
 
     folded = fold_temperature(network, fitted.temperature, as_expected)
     calibration = {
         "temperature": fitted.as_json()["temperature"], "folded": folded,
+        "rows": len(truth), "left_out": 0 if left_out is None else len(left_out[1]),
         "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
     }  # fmt: skip
     fitted = fitted.fit(found, truth)
@@ -169,11 +192,16 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
-    network, tokenizer = load_base(base, labels, *attention_on(hardware))
+    data = Labelled(len(rows), len(labels), labels.task, paired(rows), base.pooling is not None)
+    method, why = choose_method(config.train, config.model, data)
+    # A probe reads the text that is summed up; what fine-tuning reads is the family's own choice.
+    pooling = None if method == "finetune" else base.pooling or "mean"
+    network, tokenizer = load_base(base, labels, *attention_on(hardware), pooling)
     weights = network.num_parameters()
     kind = text_kind(rows.texts, tokenizer, max_length)
-    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model)
-    say(f"base    {base.name} ({network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
+    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method)
+    say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
+    say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
     return network, tokenizer, recipe

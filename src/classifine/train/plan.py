@@ -49,7 +49,11 @@ class Plan:
         memory = f", {self.memory_mib / 1024:.1f} GiB of memory" if self.memory_mib else ""
         return [
             f"rows: {rows}",
-            f"steps: {self.recipe.steps} in {self.recipe.epochs} epochs of batches of {self.recipe.batch_size}"
+            (
+                f"steps: {self.recipe.steps} in {self.recipe.epochs} epochs of batches of {self.recipe.batch_size}"
+                if self.recipe.steps
+                else "steps: none, a probe on the frozen encoder"
+            )
             + (f", for each of {self.seeds} seeds" if self.seeds > 1 else ""),
             f"estimate: about {minutes} on the {self.recipe.device}{memory}",
             "nothing was trained or written (--dry-run)",
@@ -64,6 +68,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         with adapted(network, recipe, say):
             step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)
+    judged += 0 if recipe.method == "finetune" else len(three.train)  # for the probe
     seconds = config.train.seeds * step * (recipe.steps + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
     on_gpu = recipe.device == "cuda"

@@ -45,8 +45,13 @@ class History(TrainerCallback):
             {"epoch": round(state.epoch), "train_loss": loss, "validation": validation, "seconds": seconds}
         )
         self.losses = []
-        shown = ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", *self._shown))
+        shown = spoken(validation, self._shown)
         self._say(f"epoch {round(state.epoch)}: training loss {loss:.4f}; validation {shown}")
+
+
+def spoken(validation: Mapping[str, float], shown: Sequence[str]) -> str:
+    """The loss and the metrics that are shown, in words."""
+    return ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", *shown))
 
 
 class Alarm(TrainerCallback):
@@ -54,10 +59,11 @@ class Alarm(TrainerCallback):
 
     Each of the two is said once, at the first epoch that has it.
     The constant guess answers each class by its share of the training rows, a number by their mean; its loss is the
-    entropy of those shares (of several labels: their mean), or the variance.
+    entropy of those shares (of several labels: their mean), or the variance. Epochs before `since` are not looked at.
     """
 
-    def __init__(self, targets: NDArray[Any], history: History, say: Say) -> None:
+    def __init__(self, targets: NDArray[Any], history: History, say: Say, since: int = 2) -> None:
+        self._since = since
         self.constant_guess = constant_guess(targets)
         self.said: list[str] = []
         self._kinds: set[str] = set()
@@ -67,7 +73,7 @@ class Alarm(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         epoch = self._history.epochs[-1]
         # Few rows and a warm-up can leave a first epoch with nothing learned yet, and nothing wrong.
-        if epoch["epoch"] < min(2, math.ceil(args.num_train_epochs)):
+        if epoch["epoch"] < min(self._since, math.ceil(args.num_train_epochs)):
             return
         if not math.isfinite(epoch["train_loss"]) or epoch["train_loss"] > 0.98 * self.constant_guess:
             self._raise(
@@ -151,11 +157,13 @@ class Weights:
 class Best(TrainerCallback):
     """Keeps the weights of the best epoch by `metric` in the main memory, and stops after `patience` epochs without a better one.
 
+    With `patience` None each epoch is taken for better than the one before, and the last one stays.
+
     In memory rather than as checkpoints: nothing is written, and every weight comes back as it was. (Transformers
     5.3 restores a checkpoint of BERT without its layer norms, and says nothing.)
     """
 
-    def __init__(self, metric: str, patience: int, kept: Kept | None = None) -> None:
+    def __init__(self, metric: str, patience: int | None, kept: Kept | None = None) -> None:
         self._metric = metric
         self._patience = patience
         self._kept = kept
@@ -169,9 +177,11 @@ class Best(TrainerCallback):
     ) -> None:
         value = rank(self._metric, {name.removeprefix("eval_"): found for name, found in metrics.items()})
         # The first epoch is the best so far even where its loss is no number.
-        if value > self._value or not self.epoch:
+        if self._patience is None or value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
-            self._weights = Weights(model)
+            # What the next epoch replaces in any case is not worth a copy: with few rows epochs are many and short.
+            if self._patience is not None or self.epoch >= args.num_train_epochs:
+                self._weights = Weights(model)
             if self._kept:
                 self._kept(self.epoch)
             return

@@ -42,6 +42,16 @@ Validate = Callable[[Any], dict[str, float]]
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What a network learns in place of its answers: `loss` of its features (rows, width) and the labels (rows,) of a
+    batch; `answering` makes it ready to be judged.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    answering: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
 class Training:
     """What fitting left behind, beside the network's weights: the recipe in the end, one dictionary an epoch, alarms, time."""
 
@@ -71,6 +81,7 @@ class JudgedTrainer(Trainer):
         spread: float = 1.0,
         sharpness: Sharpness | None = None,
         average: Average | None = None,
+        aim: Aim | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -81,6 +92,7 @@ class JudgedTrainer(Trainer):
         self._head_rate = head_rate
         self._spread = spread
         self._sharpness = sharpness
+        self._aim = aim
         self._average = average
         if average is not None:
             self.add_callback(average)
@@ -117,6 +129,9 @@ class JudgedTrainer(Trainer):
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping."""
+        if self._aim is not None:
+            model, inputs = args[:2]
+            return self._aim.loss(model(**inputs)["features"], inputs["labels"])
         found = super().compute_loss(*args, **kwargs)
         return (found[0] / self._spread**2, *found[1:]) if isinstance(found, tuple) else found / self._spread**2
 
@@ -219,6 +234,7 @@ def train(
     say: Say,
     kept: Kept | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    aim: Aim | None = None,
 ) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
@@ -227,19 +243,20 @@ def train(
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
     `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
-    steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
+    steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`. With an `aim` that is
+    what it learns.
     """
     spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
     begun, targets = Weights(network), targets_of(validation)
     lost, alarms = 0.0, list[str]()
     while True:
-        best = Best(recipe.metric, recipe.patience, kept)
+        best = Best(recipe.metric, None if recipe.keeps_last else recipe.patience, kept)
         # Twice the warm-up, so that a rate is not judged before it was reached.
         stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
         try:
             found = _fitted(
                 network, rows, validation, pad_id, recipe, folder, say, best, spread,
-                [*callbacks, *([stalled] if stalled else [])],
+                [*callbacks, *([stalled] if stalled else [])], aim,
             )  # fmt: skip
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
@@ -290,11 +307,19 @@ def _fitted(
     best: Best,
     spread: float,
     callbacks: Sequence[TrainerCallback],
+    aim: Aim | None,
 ) -> Training:
     assert recipe.task is not None
     history = History(metrics.HEADLINE[recipe.task][:2], say)
-    alarm = Alarm(targets_of(rows), history, say)
+    # An epoch of few rows is a step or two.
+    alarm = Alarm(targets_of(rows), history, say, since=recipe.epochs if recipe.keeps_last else 2)
     judge = validator(validation, pad_id, recipe.task, recipe.precision)
+
+    def answering(network: Any) -> dict[str, float]:
+        if aim is not None:
+            aim.answering(network)
+        return judge(network)
+
     found = walk(
         network,
         rows,
@@ -303,11 +328,13 @@ def _fitted(
         folder,
         say,
         collator(pad_id),
-        judge,
+        answering,
         history,
         best,
-        [alarm, *callbacks],
+        # Its loss is another than that of answers.
+        [*([alarm] if aim is None else []), *callbacks],
         spread,
+        aim,
     )
     return replace(found, alarms=tuple(alarm.said))
 
@@ -325,6 +352,7 @@ def walk(
     best: Best,
     callbacks: Sequence[TrainerCallback] = (),
     spread: float = 1.0,
+    aim: Aim | None = None,
 ) -> Training:
     """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
 
@@ -343,6 +371,7 @@ def walk(
         spread=spread,
         sharpness=recipe.sharpness,
         average=Average() if recipe.averaging else None,
+        aim=aim,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():

@@ -22,10 +22,10 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2]]))
     names = [name for name in names if any(name in one.validation for one in kept.history)]
     best = kept.record.best_epoch
+    few = kept.record.recipe.get("method", "finetune") != "finetune"
     if best is not None:
-        yield Note(
-            f"The weights are those of epoch {best} of {len(kept.history)}, the best by {metric} on validation rows."
-        )
+        why = "the last" if few else f"the best by {metric} on validation rows"
+        yield Note(f"The weights are those of epoch {best} of {len(kept.history)}, {why}.")
     yield from (Note(f"During training: {clean(alarm)}", warning=True) for alarm in kept.record.alarms)
     loss = [
         {"epoch": one.epoch, "value": value, "kind": kind}

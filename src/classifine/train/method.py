@@ -1,0 +1,75 @@
+"""Which method suits the data and the base: fine-tuning, or one of those for few labels; and which cannot be.
+
+Where it crosses from one to the other is written in `train.recipe`. It knows nothing about texts or networks.
+"""
+
+from dataclasses import dataclass
+
+from classifine.config import Model, Train
+from classifine.errors import ConfigError
+from classifine.labels import Task
+from classifine.train.recipe import FEW_PER_CLASS, Method
+
+# Settings of steps, which a probe does not take.
+STEPS = (
+    "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
+    "ascent_share", "track",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What of the data and the base the method depends on: training `rows`, `labels`, whether they are `pairs` of texts,
+    and whether the base is a `sentence_encoder`.
+    """
+
+    rows: int
+    labels: int
+    task: Task
+    pairs: bool
+    sentence_encoder: bool
+
+
+def choose_method(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:
+    """(method, why): the one that is asked for, or the one that suits the data.
+
+    Raises ConfigError where the one that is asked for does not do what is asked of the texts, with one that does.
+    """
+    if config.method != "auto":
+        _check_method(config, model, data)
+        return config.method, "as asked for"
+    each = round(data.rows / max(data.labels, 1))
+    if data.task != "single" or data.pairs:
+        kind = "pairs of texts are" if data.pairs else "this task is"
+        return "finetune", f"{kind} not what the methods for few labels were measured on"
+    if each > FEW_PER_CLASS:
+        return "finetune", f"{each} rows a class; the methods for few labels are for {FEW_PER_CLASS} at most"
+    if not data.sentence_encoder:
+        return (
+            "finetune",
+            f"{each} rows a class are few, but the base is no sentence encoder, so a probe has little to start from",
+        )
+    return "lp-ft", f"{each} rows a class are few ({FEW_PER_CLASS} at most), and the base is a sentence encoder"
+
+
+def _check_method(config: Train, model: Model, data: Labelled) -> None:
+    method = config.method
+    if method == "finetune":
+        return
+    if data.task == "score" or data.pairs:
+        what = "pairs of texts" if data.pairs else "numbers"
+        raise ConfigError(f"--method {method} does not learn {what}. Use --method finetune.")
+    if method == "contrastive" and data.task == "multi":
+        raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
+    if method == "probe":
+        _check_probe(config, model)
+
+
+def _check_probe(config: Train, model: Model) -> None:
+    """ConfigError where settings of training are given to a probe, which leaves the encoder as it is."""
+    plain = Train()
+    given = [name for name in STEPS if getattr(config, name) != getattr(plain, name)]
+    given += ["adapter"] if model.adapter else []
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"--method probe takes no steps, so {flags} cannot be. Drop that, or use --method lp-ft.")

@@ -1,0 +1,291 @@
+"""Few labels: the probe, what a network learns beside it, which method is chosen, and what is saved of it."""
+
+import importlib.util
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import made_up, settings
+from sklearn.linear_model import LogisticRegression
+from test_trainer import CPU
+
+from classifine import TextClassifier, run
+from classifine.config import Model, Train, build
+from classifine.data.encode import pad_id
+from classifine.errors import ConfigError, ModelError
+from classifine.labels import Labels
+from classifine.model.base import find_base, pooling_of
+from classifine.model.folder import load, load_base
+from classifine.publish import _others, _plain_scores, files
+from classifine.report.exported import ExportWish
+from classifine.train.contrast import TEMPERATURE, pair_loss
+from classifine.train.few import features
+from classifine.train.method import Labelled, choose_method
+from classifine.train.probe import STRENGTHS, fit_probe
+from classifine.train.recipe import FEW_PER_CLASS, choose
+from classifine.use import export
+
+ROWS = made_up(48, seed=5)
+TEXTS, TOPIC = [text for text, _ in ROWS], [label for _, label in ROWS]
+SEVERAL = [[label] if i % 4 else [label, "urgent"] for i, label in enumerate(TOPIC)]
+
+
+@pytest.fixture(scope="module")
+def sentences(base, tmp_path_factory):
+    """The tiny base as a sentence encoder."""
+    folder = shutil.copytree(base, tmp_path_factory.mktemp("sentences") / "tiny")
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}'
+    )
+    return folder
+
+
+def clouds(classes, rows=12, width=6):
+    """Vectors of length 1 around a direction for each class, with class ids."""
+    draw = np.random.default_rng(3)
+    targets = np.arange(classes * rows) % classes
+    found = np.eye(width)[targets] + draw.normal(0, 0.4, (len(targets), width))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32), targets
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_probe_is_logistic_regression_at_the_strength_that_answers_rows_left_out_best(classes):
+    vectors, targets = clouds(classes)
+    probe = fit_probe(vectors, targets, classes, "single", seed=0)
+    expected = LogisticRegression(C=probe.strength, max_iter=2000).fit(vectors, targets)
+    scores = np.exp(probe.logits(vectors))
+    np.testing.assert_allclose(scores / scores.sum(1, keepdims=True), expected.predict_proba(vectors), atol=1e-6)
+    assert (probe.strength in STRENGTHS, probe.folds) == (True, 5)
+    # Rows are answered by probes that had not seen them.
+    assert (probe.out_of_fold.argmax(1) == targets).mean() > 0.8
+    assert not np.allclose(probe.out_of_fold, probe.logits(vectors), atol=0.05)
+
+
+def test_a_probe_of_classes_with_a_row_or_none():
+    vectors, targets = clouds(3)
+    rare = np.concatenate([targets[:11], [3]])  # class 3 has one row, class 4 none
+    probe = fit_probe(vectors[:12], rare, 5, "single", seed=0)
+    assert probe.folds == 3
+    assert np.isfinite(probe.out_of_fold).all()
+    assert not (probe.logits(vectors).argmax(1) == 4).any()
+    alone = fit_probe(vectors[:3], np.arange(3), 3, "single", seed=0)
+    assert (alone.folds, alone.strength) == (0, 10)
+
+
+def test_a_probe_of_several_labels_decides_on_each():
+    vectors, targets = clouds(3)
+    several = np.stack([targets == 0, targets != 2, np.ones(len(targets))], axis=1).astype(np.float32)
+    probe = fit_probe(vectors, several, 3, "multi", seed=0)
+    found = probe.logits(vectors) > 0
+    assert (found == several).mean() > 0.9
+    assert found[:, 2].all()  # a label that all rows have
+    assert not probe.weight[2].any()
+
+
+def test_the_loss_of_pairs_is_that_of_the_paper():
+    vectors = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    vectors.requires_grad_()
+    labels = [0, 1, 0, 1, 2]  # the last is alone
+    alike = (vectors @ vectors.T / TEMPERATURE).exp()
+    each = [
+        -torch.stack([(alike[i, j] / (alike[i].sum() - alike[i, i])).log() for j in range(5) if j != i and labels[j] == labels[i]]).mean()
+        for i in range(4)
+    ]  # fmt: skip
+    found = pair_loss(vectors, torch.tensor(labels))
+    torch.testing.assert_close(found, torch.stack(each).mean(), rtol=1e-4, atol=0)
+    assert pair_loss(vectors, torch.arange(5)) == 0
+    found.backward()
+    assert torch.isfinite(vectors.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "pooling"),
+    [
+        ('{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}', "mean"),
+        ('{"pooling_mode": "cls"}', "cls"), ('{"pooling_mode": ["mean"]}', "mean"), ('{"pooling_mode": ["mean", "cls"]}', None),
+        ('{"pooling_mode_max_tokens": true}', None), ('{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}', None),
+        ("[]", None), ("{", None),
+    ],
+)  # fmt: skip
+def test_how_a_sentence_encoder_sums_up(sentences, tmp_path, config, pooling):
+    folder = shutil.copytree(sentences, tmp_path / "base")
+    (folder / "1_Pooling" / "config.json").write_text(config)
+    assert pooling_of(folder) == pooling
+    (folder / "modules.json").unlink()
+    assert pooling_of(folder) is None
+
+
+def data(rows=30, labels=3, task="single", pairs=False, sentence_encoder=True):
+    return Labelled(rows, labels, task, pairs, sentence_encoder)
+
+
+@pytest.mark.parametrize(
+    ("found", "method", "why"),
+    [
+        (data(), "lp-ft", "10 rows a class are few"),
+        (data(rows=3 * FEW_PER_CLASS), "lp-ft", "64 at most"),
+        (data(rows=3 * FEW_PER_CLASS + 3), "finetune", "65 rows a class"),
+        (data(sentence_encoder=False), "finetune", "no sentence encoder"),
+        (data(task="multi"), "finetune", "this task"),
+        (data(task="score", labels=1), "finetune", "this task"),
+        (data(pairs=True), "finetune", "pairs of texts"),
+    ],
+)
+def test_the_method_follows_the_data_and_the_base(found, method, why):
+    chosen, said = choose_method(Train(), Model(), found)
+    assert chosen == method
+    assert why in said
+    assert choose_method(Train(method="finetune"), Model(), found)[0] == "finetune"
+
+
+@pytest.mark.parametrize(
+    ("train", "found", "sentence"),
+    [
+        ({"method": "probe"}, data(task="score"), "does not learn numbers. Use --method finetune"),
+        ({"method": "lp-ft"}, data(pairs=True), "does not learn pairs of texts. Use --method finetune"),
+        ({"method": "contrastive"}, data(task="multi"), "Use --method lp-ft"),
+        ({"method": "probe", "epochs": 3, "optimizer": "sam"}, data(), "--epochs, --optimizer cannot be"),
+    ],
+)
+def test_what_a_method_does_not_do_is_refused_with_one_that_does(train, found, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        choose_method(Train(**train), Model(), found)
+
+
+def test_few_labels_are_trained_in_small_steps_that_grow_with_the_rows():
+    few, more, many = (choose(Train(), CPU, rows, 22_000_000, 256, method="lp-ft") for rows in (28, 100, 5000))
+    assert few.epochs > more.epochs > many.epochs
+    assert few.steps < many.steps
+    assert (few.batch_size, few.head_rate, few.fallback_rate, few.keeps_last) == (16, 1, None, True)
+    own = choose(
+        Train(batch_size=7, head_rate=3, learning_rate=1e-3, epochs=2), CPU, 28, 22_000_000, 256, method="lp-ft"
+    )
+    assert (own.batch_size, own.head_rate, own.learning_rate, own.epochs) == (7, 3, 1e-3, 2)
+    assert choose(Train(), CPU, 28, 22_000_000, 256, method="probe").steps == 0
+
+
+def taught(base, method, labels=TOPIC, **more):
+    steps = {} if method == "probe" else {"epochs": 2, "batch_size": 16}
+    given = {"base": str(base), "method": method, "max_length": 32, "precision": "float32", **steps, **more}
+    return TextClassifier(**given).fit(TEXTS, labels)
+
+
+@pytest.fixture(scope="module", params=["probe", "lp-ft", "contrastive", "multi"])
+def there(request, sentences, tmp_path_factory):
+    """(classifier, its folder) of each method, and of several labels."""
+    method, labels = ("lp-ft", SEVERAL) if request.param == "multi" else (request.param, TOPIC)
+    found = taught(sentences, method, labels)
+    return found, found.save_pretrained(tmp_path_factory.mktemp("few") / request.param)
+
+
+def test_there_and_back(there):
+    first, folder = there
+    again = TextClassifier.from_pretrained(folder)
+    np.testing.assert_allclose(again.predict_proba(TEXTS[:6]), first.predict_proba(TEXTS[:6]), atol=1e-6)
+    assert {file.suffix for file in folder.rglob("*") if file.is_file()} == {".json", ".safetensors", ".md"}
+    assert len({file.stat().st_mode for file in folder.rglob("*") if file.is_file()}) == 1
+    way = "gradients" if importlib.util.find_spec("captum") else "occlusion"
+    assert again.explain(TEXTS[0], method=way).strongest(1)[0].attribution
+    assert first._saved.record["probe"]["folds"] == 5
+    assert first._saved.record["calibration"]["folded"]
+    card = (folder / "README.md").read_text("utf-8")
+    assert 'SentenceTransformer("PATH")' in card
+    assert "pipeline(" not in card
+    assert "library_name: sentence-transformers" in card
+
+
+def test_plain_sentence_transformers_gives_the_logits(there):
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="an extra of the tests")
+    first, folder = there
+    texts = [*TEXTS[:6], "word " * 60]
+    found = sentence_transformers.SentenceTransformer(str(folder), device="cpu").encode(texts)
+    np.testing.assert_allclose(found, first._logits(texts), atol=1e-4)
+    # With it a classifier is looked at that was just published.
+    assert _others(folder) == "sentence-transformers"
+    for by in ("sentence-transformers", "classifine"):
+        scores = _plain_scores(folder, texts, load(folder), by)
+        np.testing.assert_allclose(scores, first.predict_proba(texts), atol=1e-4)
+
+
+def test_what_is_published_is_all_that_others_need(there):
+    wanted, left = files(there[1])
+    names = {file.relative_to(there[1]).as_posix() for file in wanted}
+    assert {"modules.json", "1_Pooling/config.json", "3_Dense/config.json", "3_Dense/model.safetensors"} < names
+    assert left == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="the engines' packages are an extra")
+def test_it_is_exported(sentences, tmp_path):
+    said = []
+    export(taught(sentences, "probe").save_pretrained(tmp_path / "model"), "openvino", ExportWish(), said.append)
+    assert "scores differ by" in said[0]
+
+
+def test_a_probe_leaves_the_encoder_as_it_is_and_others_do_not(sentences):
+    before = load_base(find_base(str(sentences)), Labels.ordered(TOPIC), pooling="mean")[0].encoder.state_dict()
+    for method in ("probe", "lp-ft", "contrastive"):
+        found = taught(sentences, method)._saved
+        after = found.network.encoder.state_dict()
+        same = [
+            torch.equal(value, after[name].cpu()) for name, value in before.items() if not name.startswith("pooler")
+        ]
+        assert all(same) if method == "probe" else not any(same)
+        assert found.record["calibration"]["left_out"] == (len(TEXTS) - 6 if method == "probe" else 0)
+        assert found.record["best_epoch"] == found.record["epochs_run"]
+
+
+def test_contrastive_training_draws_texts_of_one_label_together(sentences):
+    def parted(classifier):
+        network, tokenizer = classifier._saved.network, classifier._saved.tokenizer
+        vectors = features(network, rows_of(tokenizer), pad_id(tokenizer), "float32")
+        same = np.array(TOPIC)[:, None] == np.array(TOPIC)
+        alike = vectors @ vectors.T
+        return alike[same].mean() - alike[~same].mean()
+
+    plain, adapted = taught(sentences, "probe"), taught(sentences, "contrastive", epochs=6, learning_rate=1e-3)
+    assert parted(adapted) > 3 * parted(plain)
+    assert adapted.evaluate(TEXTS, TOPIC).accuracy > 0.8
+
+
+class Listed(dict):
+    """Columns as a dataset has them."""
+
+    column_names = property(list)
+
+
+def rows_of(tokenizer):
+    return Listed(input_ids=tokenizer(TEXTS)["input_ids"])
+
+
+def test_a_run_from_file_to_report_by_a_method_of_few_labels(sentences, tickets, tmp_path):
+    said = []
+    config = settings(tickets, sentences, method="auto", seeds=2, epochs=1)
+    done = run.train(config, tmp_path / "model", False, said.append)
+    assert any(line.startswith("method  lp-ft: 32 rows a class are few") for line in said)
+    record = json.loads((done.folder / "classifine.json").read_text("utf-8"))
+    assert (record["recipe"]["method"], len(record["seeds"])) == ("lp-ft", 2)
+    assert (done.folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize("method", ["probe", "contrastive"])
+def test_a_plan_without_training(sentences, tickets, method):
+    config = build({"data": {"source": str(tickets)}, "model": {"base": str(sentences)}, "train": {"method": method}})
+    found = run.dry_run(config, None, False, lambda line: None)
+    assert found.recipe.method == method
+    assert ("none, a probe" in found.lines()[1]) == (method == "probe")
+
+
+def test_folders_that_are_not_whole(there, tmp_path):
+    folder = shutil.copytree(there[1], tmp_path / "copy")
+    (folder / "3_Dense" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="did not load"):
+        _ = load(folder).network
+    (folder / "modules.json").write_text("[]")
+    with pytest.raises(ModelError, match="names other modules"):
+        _ = load(folder).network
