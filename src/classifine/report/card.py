@@ -195,7 +195,10 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield _NO_EVALUATION
         return
     fair = judged_on(record.get("judged") or {}, evaluation["rows"])
-    yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
+    averaged = len((record.get("soup") or {}).get("seeds", [])) > 1
+    epoch = f"epoch {record['best_epoch']} of {record['epochs_run']}"
+    which = "averaged over seeds, each at its best epoch" if averaged else epoch
+    yield f"{fair}. The weights are those of this folder, {which}:"
     found = evaluation["metrics"]
     lines = [
         f"| {name} | {value:.4f} | {_interval(found[name])} |" for name, value in _headline(record, evaluation).items()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,10 @@ from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.memory import peak_memory_mib
 from classifine.train.progress import rank
-from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
+from classifine.train.recipe import Recipe, attention_on, check_keep, choose, look_at_hardware
+from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
-from classifine.train.trainer import Training, input_columns, targets_of, train
+from classifine.train.trainer import Training, input_columns, targets_of, train, validator
 
 _TRIED = 16  # rows that show whether the head was found
 
@@ -61,32 +63,69 @@ def fit(
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
     `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
-    that is better than those before. Of several seeds the best on validation is returned; its record tells of all,
-    with what `judged` said of each.
+    that is better than those before. Of several seeds the best on validation is returned, or the average of their weights
+    (`keep`); its record tells of all, with what `judged` said of each.
     """
-    best, told = None, []
+    check_keep(config.train)
     seeds = range(config.train.seed, config.train.seed + config.train.seeds)
-    for seed in seeds:
-        if len(seeds) > 1:
+    if len(seeds) == 1:
+        return _fit_once(train_split, validation_split, columns, labels, base, config, say, tracking, better).fitted
+    best, told, average = None, list[dict[str, Any]](), config.train.keep == "average"
+    with tempfile.TemporaryDirectory() as name:
+        for seed in seeds:
             say(f"seed {seed}")
             if tracking is not None:
                 tracking.name_seed(seed)
-        own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
-        found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better)
-        told.append({"seed": seed, "validation": _on_validation(found)})
-        if judged is not None and len(seeds) > 1:
-            on_test = judged(found.classifier)
-            told[-1]["test"] = on_test
-            if tracking is not None:
-                tracking.finish(on_test)
-        if best is None or _rank(found) > _rank(best):
-            best = found
-    assert best is not None
-    if len(seeds) == 1:
-        return best
-    say(f"seed {best.classifier.record['seed']} is the best on validation, and stays")
-    record = {**best.classifier.record, "config": config.model_dump(mode="json"), "seeds": told}
-    return replace(best, classifier=replace(best.classifier, record=record))
+            own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+            tried = _fit_once(
+                train_split, validation_split, columns, labels, base, own, say, tracking, better,
+                head_seed=config.train.seed if average else None, shelf=Path(name) if average else None,
+            )  # fmt: skip
+            told.append({"seed": seed, "validation": _on_validation(tried.fitted)})
+            if judged is not None:
+                told[-1]["test"] = judged(tried.fitted.classifier)
+                if tracking is not None:
+                    tracking.finish(told[-1]["test"])
+            if best is None or _rank(tried.fitted) > _rank(best.fitted):
+                best = tried
+        assert best is not None
+        found = _averaged(best, told, Path(name), say) if average else best.fitted
+    if not average:
+        say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
+    record = {**found.classifier.record, "config": config.model_dump(mode="json"), "seeds": told}
+    return replace(found, classifier=replace(found.classifier, record=record))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A run of one seed, with the encoded rows that its epochs were judged by."""
+
+    fitted: Fitted
+    validation: Any
+
+
+def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, say: Say) -> Fitted:
+    """The best run with the average of the runs' weights in its place, where that is no worse on validation."""
+    classifier, training = best.fitted.classifier, best.fitted.training
+    metric, padding, task = training.recipe.metric, pad_id(classifier.tokenizer), classifier.labels.task
+    order = [run["seed"] for run in sorted(told, key=lambda run: rank(metric, run["validation"]), reverse=True)]
+    network = classifier.network
+    before = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+    validate = validator(best.validation, padding, task, training.recipe.precision)
+    soup = stir(network, [shelf / f"{seed}.safetensors" for seed in order], validate, metric)
+    joined = [order[place] for place in soup.joined]
+    about = {"seeds": joined, "best": soup.best, "validation": soup.reached}
+    if len(joined) == 1:
+        network.load_state_dict(before)
+        say(f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone")
+        return replace(best.fitted, classifier=replace(classifier, record={**classifier.record, "soup": about}))
+    say(
+        f"the weights of seeds {', '.join(map(str, joined))} are averaged: on validation {metric} "
+        f"{soup.reached[metric]:.4f}, the best alone {soup.best[metric]:.4f}"
+    )
+    decision, more = _decided(network, best.validation, padding, task)
+    record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about}
+    return replace(best.fitted, classifier=replace(classifier, record=record))
 
 
 def _on_validation(found: Fitted) -> dict[str, float]:
@@ -109,8 +148,13 @@ def _fit_once(
     say: Say,
     tracking: Tracking | None,
     better: Callable[[Saved, int], None] | None,
-) -> Fitted:
-    with seeded(config.train.seed):
+    head_seed: int | None = None,
+    shelf: Path | None = None,
+) -> _Tried:
+    """One run; its head is drawn by `head_seed` where others are to begin with the same one (the Trainer itself draws
+    order and dropout by the recipe's), and its weights are left on the `shelf`, as they were trained.
+    """
+    with seeded(config.train.seed if head_seed is None else head_seed):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
         before = _before(config, columns, base, recipe)
         if tracking is not None:
@@ -124,12 +168,14 @@ def _fit_once(
                 kept=None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch),
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
+        if shelf is not None:
+            put_away(network, shelf / f"{recipe.seed}.safetensors")
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
     # A text that fills all places is taken for one that was longer.
     full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
     known = {"decision": decision.as_json(), **told, **_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
-    return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+    return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
 
 
 def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any]]:

@@ -285,6 +285,12 @@ def check_adapter(model: Model) -> None:
         raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
 
 
+def check_keep(config: Train) -> None:
+    """ConfigError where weights of several seeds are to be averaged and there is one."""
+    if config.keep == "average" and config.seeds == 1:
+        raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
+
+
 def _alpha(model: Model) -> float:
     return model.lora_alpha or (RSLORA_ALPHA if model.adapter == "rslora" else ALPHA_OF_RANK * model.lora_rank)
 
