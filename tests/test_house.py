@@ -25,6 +25,7 @@ ROOMS = {
     "audit": 9,
     "adapt": 9,
     "glue": 10,
+    "distill": 10,
     "init": 10,
     "cli": 11,
 }

@@ -19,15 +19,16 @@ from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
-from classifine.model.folder import RECORD, Saved, json_text, load, quiet_transformers, read_record, save
+from classifine.model.folder import RECORD, Saved, json_text, kind, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
+from classifine.model.static import DENSE
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
 
 # What is published of a folder; everything else stays, and is named.
 PATTERNS = (
     CARD, "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "*.model",
-    "special_tokens_map.json", "added_tokens.json", RECORD, "evaluation.json", "history.jsonl",
+    "special_tokens_map.json", "added_tokens.json", "modules.json", RECORD, "evaluation.json", "history.jsonl",
 )  # fmt: skip
 OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
@@ -101,7 +102,10 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
     read_record(folder)
     found = sorted(folder.iterdir())
     wanted = [item for item in found if item.is_file() and any(fnmatch(item.name, pattern) for pattern in PATTERNS)]
-    return wanted, [item for item in found if item not in wanted]
+    # A classifier without an encoder keeps its layer in a folder of its own.
+    layers = [item for item in found if item.name == DENSE] if kind(folder) == "static" else []
+    wanted += [item for layer in layers for item in sorted(layer.iterdir())]
+    return wanted, [item for item in found if item not in wanted and item not in layers]
 
 
 def file_lines(folder: Path, repository: str) -> Iterator[str]:
@@ -111,7 +115,7 @@ def file_lines(folder: Path, repository: str) -> Iterator[str]:
     size = sum(item.stat().st_size for item in wanted)
     yield f"{len(wanted)} files, {_size(size)}, to {repository}:"
     for item in wanted:
-        yield f"  {item.name:32} {_size(item.stat().st_size):>10}"
+        yield f"  {item.relative_to(folder).as_posix():32} {_size(item.stat().st_size):>10}"
     if left:
         yield f"not published: {', '.join(item.name for item in left)}"
 
@@ -134,7 +138,7 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
     again = again or target.command(folder)
     prepare(target, again)
     changed = {CARD: _card(folder, record, target, say), RECORD: json_text(_public(record), indent=2) + "\n"}
-    contents: dict[str, Path | bytes] = {item.name: item for item in files(folder)[0]}
+    contents: dict[str, Path | bytes] = {item.relative_to(folder).as_posix(): item for item in files(folder)[0]}
     contents |= {name: text.encode() for name, text in changed.items()}
     done = _commit(target.repository, contents, _message(record, folder), again)
     say(f"publish {done.url}")
@@ -146,7 +150,8 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
             f"What the Hub gives back of {done.repository} answers otherwise than {folder} (a score is off by "
             f"{worst:.3g}). Do not use that commit; publish again: {again}"
         )
-    say("publish fetched back with plain transformers: the same answers")
+    by = " with plain transformers" if kind(folder) == "transformer" else ""
+    say(f"publish fetched back{by}: the same answers")
     return done
 
 
@@ -216,7 +221,12 @@ def _fetched(done: Published, again: str) -> Iterator[Path]:
 
 
 def _plain_scores(folder: Path, texts: list[Text], names: tuple[str, ...]) -> Any:
-    """Scores (texts, labels) by transformers alone, as somebody without classifine would get them."""
+    """Scores (texts, labels) by transformers alone, as somebody without classifine would get them; of a classifier that
+    transformers does not load, by its fetched files.
+    """
+    if kind(folder) == "static":
+        saved = load(folder)
+        return saved.decision.scores(text_logits(saved, texts))
     from transformers import pipeline
 
     with quiet_transformers():

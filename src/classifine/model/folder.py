@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from classifine.decide import Decision
 from classifine.doubt import Doubt
@@ -24,6 +24,7 @@ from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import Base, is_network
 from classifine.model.hub import located, reason
+from classifine.model.static import is_static
 from classifine.model.words import described, plain
 
 RECORD = "classifine.json"
@@ -79,8 +80,8 @@ class Saved:
         """When it should not answer; ConfigError where its record does not tell."""
         if not self.record.get("doubt"):
             raise ConfigError(
-                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, or an older version "
-                "trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
+                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, was taught "
+                "without true labels, or an older version trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
             )
         return Doubt.from_json(self.record["doubt"])
 
@@ -217,6 +218,11 @@ def load(folder: Path) -> Saved:
     return Saved(folder, network, tokenizer, labels, record, words)
 
 
+def kind(folder: Path) -> Literal["transformer", "static"]:
+    """What a saved folder holds: a network of transformers, or one without an encoder (`model.static`)."""
+    return "static" if is_static(json.loads((folder / "config.json").read_text(encoding="utf-8"))) else "transformer"
+
+
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
@@ -225,6 +231,11 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _network(folder: Path) -> Any:
+    if kind(folder) == "static":
+        from classifine.model.static_network import load_static
+
+        with loading(str(folder)):
+            return load_static(folder)
     from transformers import AutoModelForSequenceClassification
 
     with quiet_transformers(), loading(str(folder)):
@@ -368,7 +379,7 @@ def _open_to_readers(place: Path) -> None:
     plain.touch()
     mode = plain.stat().st_mode
     plain.unlink()
-    for file in place.iterdir():
+    for file in place.rglob("*"):
         if file.is_file():
             file.chmod(mode)
 

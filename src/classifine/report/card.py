@@ -9,7 +9,9 @@ from typing import Any
 
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
+from classifine.model.base import LOCAL_FOLDER
 from classifine.model.folder import read_record
+from classifine.model.static import STATIC
 from classifine.report.limits import code, limits
 from classifine.report.text import numbers, seed_lines
 
@@ -100,7 +102,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
     data = ModelCardData(
         language=record.get("language"),
         license=licence,
-        library_name="transformers",
+        library_name="sentence-transformers" if record["base"] == STATIC else "transformers",
         pipeline_tag="text-classification",
         tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
@@ -128,7 +130,7 @@ def _interval(metric: float | Mapping[str, float]) -> str:
 
 def own_base(record: Mapping[str, Any]) -> bool:
     """Whether the base was a folder of the author's, whose path is nobody else's to read."""
-    return bool(record["base_origin"] == "a local folder")
+    return bool(record["base_origin"] == LOCAL_FOLDER)
 
 
 def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -142,9 +144,30 @@ def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _what(record: Mapping[str, Any]) -> str:
     asked = asked_of(record["task"], len(record["labels"]), record["columns"]["pair"] is not None)
+    if taught := record.get("distilled"):
+        return f"A network that {asked}, {_lessons(record, taught)}"
     base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
     return f"A network that {asked}, fine-tuned from {base} with classifine.{language}"
+
+
+def _lessons(record: Mapping[str, Any], taught: Mapping[str, Any]) -> str:
+    """Whose answers a student learned, and how near it came."""
+    many, agreed, speed = len(taught["teachers"]) > 1, taught["agreement"], taught["speed"]
+    names = ", ".join(map(code, taught["teachers"]))
+    form = "a table of words' vectors without an encoder" if record["base"] == STATIC else "a smaller encoder"
+    met = (
+        "Its numbers correlate with the teacher's by"
+        if agreed["metric"] == "pearson"
+        else "It gives the teacher's answer in a share of"
+    )
+    return (
+        f"{form}, taught with classifine by {'the mean of the classifiers' if many else 'the classifier'} {names} on "
+        f"{taught['rows']['train']} texts without labels (distillation, temperature {taught['temperature']:g}). "
+        f"{met} {agreed['value']:.4f} ({agreed['low']:.4f} to {agreed['high']:.4f}; {agreed['rows']} {agreed['on']}), and is "
+        f"{speed['times']:g} times as fast on the machine that made it. Its probabilities and thresholds follow the "
+        "teacher's, not true labels."
+    )
 
 
 def asked_of(task: Task, count: int, pair: bool) -> str:
@@ -277,13 +300,21 @@ def _use(record: Mapping[str, Any], where: str) -> str:
     own = '[("a text", "another")]' if pair else '["a text"]'
     # The pipeline names the best label only; with several labels each is to be held against its threshold.
     every = ", top_k=None" if record["task"] == "multi" else ""
-    return f"""With plain transformers:
+    plain = f"""With plain transformers:
 
 ```python
 from transformers import pipeline
 classify = pipeline("text-classification", "{where}", truncation=True)
 classify({text}{every})
-```
+```"""
+    if record["base"] == STATIC:
+        plain = f"""With sentence-transformers, whose vectors are the logits of the labels in the order of the table:
+
+```python
+from sentence_transformers import SentenceTransformer
+SentenceTransformer("{where}").encode({own})
+```"""
+    return f"""{plain}
 
 With classifine, {"and the thresholds of the table" if record["task"] == "multi" else "for many texts at once"}:
 

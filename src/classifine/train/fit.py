@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifine.config import Config
 from classifine.data.columns import Columns
@@ -156,7 +157,7 @@ def _fit_once(
     """
     with seeded(config.train.seed if head_seed is None else head_seed):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
-        before = _before(config, columns, base, recipe)
+        before = known_before(config, columns, base, recipe)
         if tracking is not None:
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
@@ -173,37 +174,47 @@ def _fit_once(
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
     # A text that fills all places is taken for one that was longer.
     full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
-    known = {"decision": decision.as_json(), **told, **_after(training)}
+    known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
     return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
 
 
 def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any]]:
-    """The decision fitted on validation rows, and for the record what calibration did there and when to doubt.
-
-    Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
-    """
+    """The decision fitted on validation rows, and for the record what calibration did there and when to doubt."""
     if task == "score":
         return Decision(task), {"calibration": None, "doubt": None}
     columns, truth = input_columns(validation), targets_of(validation)
-    found = logits(TorchEngine(network), columns, padding)
+    found, fitted, folded = calibrated(network, columns, padding, task, truth)
     raw = Decision(task)
-    fitted = raw.calibrated(found, truth)
+    calibration = {
+        "temperature": fitted.as_json()["temperature"], "folded": folded,
+        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
+    }  # fmt: skip
+    found, fitted = as_kept(found, fitted.fit(found, truth), folded)
+    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
+
+
+def calibrated(
+    network: Any, columns: dict[str, list[list[int]]], padding: int, task: Task, truth: Any
+) -> tuple[NDArray[np.float32], Decision, bool]:
+    """(logits of rows as they were, the decision with its temperature, whether the head holds that now).
+
+    Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
+    """
+    found = logits(TorchEngine(network), columns, padding)
+    fitted = Decision(task).calibrated(found, truth)
     few = {name: values[:_TRIED] for name, values in columns.items()}
 
     def as_expected() -> bool:
         expected = found[:_TRIED] / np.asarray(fitted.temperature)
         return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
 
-    folded = fold_temperature(network, fitted.temperature, as_expected)
-    calibration = {
-        "temperature": fitted.as_json()["temperature"], "folded": folded,
-        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
-    }  # fmt: skip
-    fitted = fitted.fit(found, truth)
-    if folded:
-        found, fitted = found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)
-    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
+    return found, fitted, fold_temperature(network, fitted.temperature, as_expected)
+
+
+def as_kept(found: NDArray[np.float32], fitted: Decision, folded: bool) -> tuple[NDArray[Any], Decision]:
+    """Logits and decision as the saved classifier has them, where its head may hold the temperature by now."""
+    return (found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)) if folded else (found, fitted)
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
@@ -248,7 +259,7 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if not isinstance(value, (dict, list))}
 
 
-def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
+def known_before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
     """What of the record is known before training: how it will be done, with which versions."""
     return {
         "config": config.model_dump(mode="json"),
@@ -269,7 +280,7 @@ def versions(*more: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _after(training: Training) -> dict[str, Any]:
+def known_after(training: Training) -> dict[str, Any]:
     """What of the record training brings: how it went, in how much time, by which recipe in the end."""
     return {
         "recipe": training.recipe.as_json(),

@@ -28,7 +28,7 @@ from classifine.model.folder import in_head, output_layer
 from classifine.say import Say
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
-from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
+from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights, constant_guess
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 from classifine.train.scores import exact_output, start_at_mean
@@ -37,6 +37,7 @@ INPUTS = ("input_ids", "token_type_ids")
 STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
 Validate = Callable[[Any], dict[str, float]]
+Loss = Callable[[Tensor, Tensor], Tensor]  # of logits (rows, labels) and the targets of a batch
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,31 @@ class Training:
     alarms: tuple[str, ...]
     seconds: float
     rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is to learn from encoded rows, and by what an epoch is judged.
+
+    `guess` and `guess_on_validation` are the losses of the best answer that is the same for all rows. `loss` is of
+    the logits and the targets of a batch; without one it is the network's own. `shown` are the metrics that a
+    line has room for.
+    """
+
+    validate: Validate
+    guess: float
+    guess_on_validation: float
+    shown: tuple[str, ...]
+    loss: Loss | None = None
+
+
+def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe) -> Lesson:
+    """The lesson of true labels: the network's own loss, and the metrics of the task."""
+    assert recipe.task is not None
+    return Lesson(
+        validator(validation, pad_id, recipe.task, recipe.precision),
+        constant_guess(targets_of(rows)), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
+    )  # fmt: skip
 
 
 class JudgedTrainer(Trainer):
@@ -67,6 +93,7 @@ class JudgedTrainer(Trainer):
         head_rate: float,
         spread: float = 1.0,
         sharpness: Sharpness | None = None,
+        loss: Loss | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -77,6 +104,8 @@ class JudgedTrainer(Trainer):
         self._head_rate = head_rate
         self._spread = spread
         self._sharpness = sharpness
+        # Not the Trainer's `compute_loss_func`: it takes such a loss for one that was divided by the parts of a batch.
+        self._loss = loss
         self._ahead: list[Any] = []
         self._before: list[Any] = []
         self._losses: list[Tensor] = []
@@ -96,9 +125,12 @@ class JudgedTrainer(Trainer):
         self._ahead = list(result[0])
         return result
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping."""
-        found = super().compute_loss(*args, **kwargs)
+        if self._loss is not None:
+            given = {name: values for name, values in inputs.items() if name != "labels"}
+            return self._loss(model(**given).logits, inputs["labels"]) / self._spread**2
+        found = super().compute_loss(model, inputs, *args, **kwargs)
         return (found[0] / self._spread**2, *found[1:]) if isinstance(found, tuple) else found / self._spread**2
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -200,26 +232,29 @@ def train(
     say: Say,
     kept: Kept | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    lesson: Lesson | None = None,
 ) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
     What is frozen stays as it is; the recipe's adapters are for the caller to put on it and to merge.
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
+    Their labels are learned unless there is another `lesson`, whose targets stand in their place.
     `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
     spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
-    begun, targets = Weights(network), targets_of(validation)
+    begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe)
     lost, alarms = 0.0, list[str]()
     while True:
         best = Best(recipe.metric, recipe.patience, kept)
         # Twice the warm-up, so that a rate is not judged before it was reached.
-        stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
+        steps = max(STALLED_STEPS, 2 * recipe.warmup_steps)
+        stalled = Stalled(lesson.guess_on_validation, steps) if recipe.fallback_rate else None
         try:
             found = _fitted(
-                network, rows, validation, pad_id, recipe, folder, say, best, spread,
+                network, rows, validation, pad_id, recipe, folder, say, best, spread, lesson,
                 [*callbacks, *([stalled] if stalled else [])],
             )  # fmt: skip
         except torch.OutOfMemoryError:
@@ -270,12 +305,11 @@ def _fitted(
     say: Say,
     best: Best,
     spread: float,
+    lesson: Lesson,
     callbacks: Sequence[TrainerCallback],
 ) -> Training:
-    assert recipe.task is not None
-    history = History(metrics.HEADLINE[recipe.task][:2], say)
-    alarm = Alarm(targets_of(rows), history, say)
-    judge = validator(validation, pad_id, recipe.task, recipe.precision)
+    history = History(lesson.shown, say)
+    alarm = Alarm(lesson.guess, history, say)
     found = walk(
         network,
         rows,
@@ -284,11 +318,12 @@ def _fitted(
         folder,
         say,
         collator(pad_id),
-        judge,
+        lesson.validate,
         history,
         best,
         [alarm, *callbacks],
         spread,
+        lesson.loss,
     )
     return replace(found, alarms=tuple(alarm.said))
 
@@ -306,10 +341,12 @@ def walk(
     best: Best,
     callbacks: Sequence[TrainerCallback] = (),
     spread: float = 1.0,
+    loss: Loss | None = None,
 ) -> Training:
     """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
 
-    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch.
+    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch, or the
+    `loss` of its logits and the batch's labels.
     """
     pace = Pace(recipe.batch_size, say)
     trainer = JudgedTrainer(
@@ -323,6 +360,7 @@ def walk(
         head_rate=recipe.head_rate,
         spread=spread,
         sharpness=recipe.sharpness,
+        loss=loss,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():
