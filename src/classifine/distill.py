@@ -38,8 +38,8 @@ from classifine.report.card import last_part, write_card
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.page.kept import EVALUATION, HISTORY
 from classifine.say import Say
-from classifine.train.distill import AGREEMENT, Fitted, Taught, learn, lessons
-from classifine.train.fit import seeded
+from classifine.train.distill import AGREEMENT, Taught, learn, lessons
+from classifine.train.fit import Fitted, seeded
 from classifine.train.static import static_student
 from classifine.use import known_rows
 

@@ -48,6 +48,7 @@ def read_texts(
     notes = [f"{table.name}: {note}" for table in tables for note in table.notes]
     read = empty = 0
     for table in tables:
+        texts: Iterator[Text | None]
         if asked is None:
             text, pair, own = find_texts(sample_of(table), config, table.name)
             notes += [note if len(tables) == 1 else f"{table.name}: {note}" for note in own]

@@ -71,8 +71,8 @@ class Teacher:
 
     @staticmethod
     def _of_one(saved: Saved, engine: Engine, texts: Sequence[Text]) -> NDArray[np.float32]:
-        found = text_logits(saved, texts, engine)
-        return found / np.asarray(saved.decision.temperature, dtype=np.float32)
+        temperature = np.asarray(saved.decision.temperature, dtype=np.float32)
+        return np.asarray(text_logits(saved, texts, engine) / temperature, dtype=np.float32)
 
 
 def open_teacher(folders: Sequence[Path]) -> Teacher:

@@ -44,7 +44,8 @@ class StaticNetwork(torch.nn.Module):
             # Without a copy of every word's vector; where it is explained each needs one of its own.
             return torch.nn.functional.embedding_bag(ids, self.embedding.weight, mode="mean", padding_idx=0)
         count = (ids != 0).sum(dim=1, keepdim=True).clamp(min=1)
-        return self.embedding(ids).sum(dim=1) / count
+        vectors: Tensor = self.embedding(ids)
+        return vectors.sum(dim=1) / count
 
     @property
     def device(self) -> torch.device:
@@ -56,9 +57,10 @@ class StaticNetwork(torch.nn.Module):
         """What is not the head."""
         return self.embedding
 
-    def num_parameters(self) -> int:
-        """The number of its weights."""
-        return sum(weight.numel() for weight in self.parameters())
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """The number of its weights, by the names that transformers asks by."""
+        weights = self.linear.parameters() if exclude_embeddings else self.parameters()
+        return sum(weight.numel() for weight in weights if weight.requires_grad or not only_trainable)
 
     def get_input_embeddings(self) -> torch.nn.Module:
         """The vectors of the words."""
