@@ -169,7 +169,12 @@ def test_a_static_student_is_a_classifier_like_others(static, tmp_path, capsys):
 
 
 def test_words_are_read_as_the_saved_tokenizer_reads_them(tmp_path):
-    odd = [*ODD, "Hello WORLD ΣΑΣ naïve ПРИВЕТ 日本 isn't İstanbul 𝒳 “word”—word… ¿qué? ºª µ ß ẞ ǅ"]
+    odd = [
+        *ODD,
+        "".join(map(chr, range(128))),
+        "a\x1cb\x1dC-d_e.f",
+        "Hello WORLD ΣΑΣ naïve ПРИВЕТ 日本 isn't İstanbul 𝒳 “word”—word… ¿qué? ºª µ ß ẞ ǅ",
+    ]
     tokenizer = word_tokenizer(words_of([*odd, *odd], 100))
     tokenizer.save_pretrained(tmp_path)
     found = word_reader(tmp_path, 20)(odd)["input_ids"]

@@ -31,6 +31,8 @@ _MARKS = "!-/:-@\\[-`{-~\u00a1-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb-\u00
 WORD = f"[{_ALONE}]|[^{_BLANKS}{_MARKS}{_ALONE}]+"
 # The one letter that Python lowers by what stands around it, and others do not.
 _SIGMA = "\u03a3", "\u03c3"
+_FIND = re.compile(WORD).findall
+_PARTING = {code: " " for code in range(128) if not _FIND(chr(code))}
 
 
 def is_static(config: dict[str, Any]) -> bool:
@@ -38,9 +40,11 @@ def is_static(config: dict[str, Any]) -> bool:
     return config.get("model_type") == MODEL_TYPE
 
 
-def in_lower_case(text: str) -> str:
-    """The text as words are looked up."""
-    return text.replace(*_SIGMA).lower()
+def split(text: str) -> list[str]:
+    """The words of a text in lower case, in their order."""
+    if text.isascii():  # what WORD finds there, in half the time
+        return text.lower().translate(_PARTING).split()
+    return _FIND(text.replace(*_SIGMA).lower())
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class WordReader:
 
     def __call__(self, first: Sequence[str], second: Any = None, **others: Any) -> dict[str, list[list[int]]]:
         """Ids without padding."""
-        find, get, most, unknown = re.compile(WORD).findall, self.ids.get, self.max_length, self.ids[UNKNOWN]
-        return {"input_ids": [[get(word, unknown) for word in find(in_lower_case(text))[:most]] for text in first]}
+        get, most, unknown = self.ids.get, self.max_length, self.ids[UNKNOWN]
+        return {"input_ids": [[get(word, unknown) for word in split(text)[:most]] for text in first]}
 
 
 def word_reader(folder: Path, max_length: int) -> WordReader:
@@ -72,9 +76,9 @@ def reads_words(folder: Path) -> bool:
 
 def words_of(texts: Iterable[str], most: int, fewest: int = 2) -> list[str]:
     """The words that at least so many of the texts have, the most frequent first, `most` of them at most."""
-    find, counts = re.compile(WORD).findall, Counter[str]()
+    counts = Counter[str]()
     for text in texts:
-        counts.update(set(find(in_lower_case(text))))
+        counts.update(set(split(text)))
     # By spelling where they are as frequent: a vocabulary must not hang on the order of a set.
     found = sorted((word for word, count in counts.items() if count >= fewest), key=lambda word: (-counts[word], word))
     return found[:most]
