@@ -5,12 +5,10 @@ What people should read goes to `say`; nothing here prints.
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from numpy.typing import NDArray
 
 from classifine.config import Config
 from classifine.data.language import find_language
@@ -44,7 +42,8 @@ from classifine.train.static import static_student
 from classifine.use import known_rows
 
 MOST_HELD_OUT = 2000  # texts; the standard error of an agreement is then one point at most
-TIMED, ROUNDS = 1000, 3  # texts by which speeds are measured, and how often
+MOST_TIMED, ROUNDS, ROUND = 1000, 3, 5.0  # texts by which speeds are measured, how often, and the seconds of a round
+_FEW = 32
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,14 @@ def distill(
     )
     for note in texts.notes:
         say(f"data    {note}")
-    test = _test_rows(teacher, teachers[0], config, texts, say)
+    test, judged_on = _test_rows(teacher, teachers[0], config, texts, say)
     base = None if config.model.base == STATIC else _base(texts, config, say)
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
     taught = Taught(teacher.logits(texts.train, say), teacher.logits(texts.held_out, say), teacher.decision)
     with workplace(output) as place:
         fitted = _learned(teacher, texts, taught, base, config, options.temperature, say)
-        record = {**fitted.classifier.record, **_about(teacher, texts, sources, options, config, output)}
+        record = {**fitted.classifier.record, **_about(teacher, texts, sources, options, output), "judged": judged_on}
         save(place, fitted.classifier.network, fitted.classifier.tokenizer, teacher.labels, record)
         student = load(place)
         judged, evaluation = _judged(student, teacher, texts, taught, test)
@@ -107,17 +106,19 @@ def _base(texts: Texts, config: Config, say: Say) -> Base:
     return base
 
 
-def _test_rows(teacher: Teacher, folder: Path, config: Config, texts: Texts, say: Say) -> Split | None:
-    """The labelled rows of --test, where it is given; those that were learned from are told."""
+def _test_rows(
+    teacher: Teacher, folder: Path, config: Config, texts: Texts, say: Say
+) -> tuple[Split | None, dict[str, Any]]:
+    """The labelled rows of --test, where it is given, and what the record tells of them."""
     if config.data.test is None:
-        return None
+        return None, {}
     rows = known_rows(teacher.members[0], folder, config.data.model_copy(update={"source": config.data.test}), say)
     seen = count_seen(rows.texts, train_texts((*texts.train, *texts.held_out)))
     if seen:
         say(
             f"warning: {seen} of {len(rows)} rows of --test have a text that the student learns from, so its numbers flatter"
         )
-    return rows
+    return rows, {"split": "test", "file": last_part(config.data.test), "trained_on": bool(seen)}
 
 
 def _learned(
@@ -132,7 +133,7 @@ def _learned(
 
 
 def _about(
-    teacher: Teacher, texts: Texts, sources: Sequence[str], options: DistillOptions, config: Config, output: Path
+    teacher: Teacher, texts: Texts, sources: Sequence[str], options: DistillOptions, output: Path
 ) -> dict[str, Any]:
     """What of the record is of this kind of classifier alone; of paths only their last part, which others may read."""
     count = {"train": len(texts.train), "held_out": len(texts.held_out)}
@@ -140,7 +141,6 @@ def _about(
         "name": output.name,
         "language": None,
         "rows": count,
-        "judged": {"split": "test", "file": last_part(config.data.test)} if config.data.test else {},
         "distilled": {
             "teachers": list(teacher.names), "texts": [last_part(source) for source in sources], "rows": count,
             "temperature": options.temperature,
@@ -187,18 +187,19 @@ def _agreement(found: Evaluation, on: str) -> dict[str, Any]:
 
 def _speed(student: Saved, engine: Engine, teacher: Teacher, texts: Sequence[Text]) -> dict[str, Any]:
     """Rows per second of both on the same texts, tokenising included, in turn: the median of some rounds."""
-    some = texts[:TIMED]
-    sides: dict[str, Callable[[], NDArray[Any]]] = {
-        "teacher": lambda: teacher.logits(some, lambda line: None),
-        "student": lambda: text_logits(student, some, engine),
-    }
-    took: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, answered in sides.items():
-            start = time.perf_counter()
-            answered()
-            took[name].append(time.perf_counter() - start)
-    rate = {name: len(some) / statistics.median(values) for name, values in took.items()}
+
+    def taken(name: str, some: Sequence[Text]) -> float:
+        start = time.perf_counter()
+        _ = text_logits(student, some, engine) if name == "student" else teacher.logits(some, lambda line: None)
+        return time.perf_counter() - start
+
+    # The first call of each loads what is not there yet; the second tells how many texts a round has the time for.
+    few = texts[:_FEW]
+    taken("student", few)
+    taken("teacher", few)
+    some = texts[: max(_FEW, min(MOST_TIMED, round(ROUND * len(few) / taken("teacher", few))))]
+    took = [{name: taken(name, some) for name in ("teacher", "student")} for _ in range(ROUNDS)]
+    rate = {name: len(some) / statistics.median(one[name] for one in took) for name in took[0]}
     names = {"teacher": ", ".join(one.name for one in teacher.engines), "student": engine.name}
     return {
         "rows": len(some), "words": round(statistics.mean(len(joined(text).split()) for text in some)),
