@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, help="texts that the students see; all without it")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--timed", type=int, default=2000, help="test texts of a round")
-    parser.add_argument("--rows", type=int, default=200_000, help="rows of the files that the static student labels")
+    parser.add_argument("--rows", type=int, default=500_000, help="rows of the files that the static student labels")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark-distill"))
     args = parser.parse_args()
     if not (args.data / TRAIN).is_file():

@@ -1,7 +1,7 @@
 """A classifier without an encoder: a table with a vector for each word, their mean, and a layer to the logits.
 
 Model2Vec (Tulkens and van Dongen 2024) and fastText (Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification")
-answer so, hundreds of times as fast as a transformer. The folder is laid out as sentence-transformers' StaticEmbedding
+answer so, at a small part of what a transformer costs. The folder is laid out as sentence-transformers' StaticEmbedding
 and Dense, so that plain `SentenceTransformer(folder).encode` gives the logits. What reads words is a plain WordLevel
 tokenizer of the `tokenizers` package in tokenizer.json; `WordReader` does the same by one regular expression, several
 times as fast. It knows nothing about training, and loads neither torch nor transformers.
