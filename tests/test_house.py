@@ -26,6 +26,7 @@ ROOMS = {
     "adapt": 9,
     "glue": 10,
     "tune": 10,
+    "distill": 10,
     "init": 10,
     "cli": 11,
 }

@@ -659,6 +659,69 @@ def adapt(
         sys.stdout.write(f"{output}\n")
 
 
+@app.command()
+@with_settings(
+    "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "language", "base", "max_length",
+    "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
+)  # fmt: skip
+def distill(
+    teacher: Annotated[
+        Path, typer.Argument(metavar="TEACHER", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
+    ],
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the student.")],
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", metavar="MODEL", help="Another teacher; the mean of the logits of all is taught."),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="The same as --base static: a vector for each word, and no encoder.")
+    ] = False,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=100, help="What softens the teacher's answers; higher shows more of the lesser labels."
+        ),
+    ] = 2.0,
+    held_out: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
+    ] = 0.1,
+    max_rows: Annotated[
+        int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
+    ] = False,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Teach a small and fast classifier what a big one knows, on texts without labels.
+
+        classifine distill runs/big texts.txt --base sentence-transformers/all-MiniLM-L6-v2 -o runs/small
+
+        classifine distill runs/big texts.txt --static --test labelled.csv -o runs/fast
+
+    The student learns the teacher's answers to the texts, and how sure of them it is; of several teachers the mean. It is
+    a classifier as any other, with the teacher's labels. A static student has no encoder, but a vector for each word: it
+    is for very many rows, and for single texts.
+
+    Files may be of any form that `train` reads; labels in them are ignored, empty texts and exact copies left out. The
+    epoch that is nearest to the teacher on the texts held out is kept. Without --test all that is known of a student is
+    how often it agrees with its teacher, not how often it is right.
+    """
+    from classifine import distill as distilling
+
+    given = nested({**(settings or {}), **({"base": "static"} if static else {})})
+    options = distilling.DistillOptions(temperature, held_out, max_rows)
+    record = distilling.distill([teacher, *(more or [])], texts, build(given), options, output, overwrite, say)
+    if as_json:
+        _print_json({"folder": str(output), **record})
+    else:
+        sys.stdout.write(f"{output}\n")
+
+
 @app.command("fill-mask")
 def fill_mask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with [MASK] in the place of a word.")],

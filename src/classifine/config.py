@@ -207,8 +207,12 @@ class Train(Section):
     )
     seeds: int = Field(
         1, ge=1, le=100,
-        description="Train so many times, with seeds from `seed` on over one split; the best on validation stays, and mean and spread are reported.",
+        description="Train so many times, with seeds from `seed` on over one split; the best on validation stays (--keep), and mean and spread are reported.",
     )  # fmt: skip
+    keep: Literal["best", "average"] = Field(
+        "best",
+        description="What stays of several seeds: the best on validation, or the average of the weights of those that do not make it worse there (average). Needs --seeds.",
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 
     @field_validator("track", mode="before")

@@ -74,20 +74,24 @@ class Decision:
 
     def ranked(self, scores: Floats, k: int) -> NDArray[np.int64]:
         """Ids of the `k` best labels of each row (rows, k), best first; ties in label order, as in `choose`."""
+        if k == 1:  # a sort would take most of the time of a fast classifier's answer
+            return np.asarray(scores.argmax(axis=-1, keepdims=True), dtype=np.int64)
         return np.asarray(np.argsort(-scores, axis=-1, kind="stable")[..., :k], dtype=np.int64)
 
     def calibrated(self, logits: Floats, truth: NDArray[Any]) -> "Decision":
         """This decision with the temperature under which `truth` is least surprising; a number has none.
 
-        `truth` is as `Labels.targets` gives it. Of several labels each gets its own, rare ones the one that is best
+        `truth` is as `Labels.targets` gives it, or holds the share (rows, labels) that each label is to have. Of several labels each gets its own, rare ones the one that is best
         for all labels together. It is fitted on the rows given, so judge it on others.
         """
         if self.task == "score":
             return self
         if self.task == "single":
-            own = np.asarray(truth, dtype=np.int64)
-            return replace(self, temperature=_coolest(self, logits, np.eye(logits.shape[1], dtype=np.bool_)[own]))
-        true = np.asarray(truth) > HALF
+            own = np.asarray(truth)
+            return replace(
+                self, temperature=_coolest(self, logits, own if own.ndim == 2 else np.eye(logits.shape[1])[own])
+            )
+        true = np.asarray(truth, dtype=np.float64)
         shared = _coolest(self, logits, true)
         each = [
             _coolest(self, logits[:, [i]], true[:, [i]])
@@ -115,19 +119,21 @@ class Decision:
         return replace(self, thresholds=tuple(own))
 
 
-def _coolest(decision: Decision, logits: Floats, true: NDArray[np.bool_]) -> float:
+def _coolest(decision: Decision, logits: Floats, true: Floats) -> float:
     """The temperature from 0.1 to 10 with the least sum of -ln(score given to what is true), and of our doubt in it.
 
-    `true` (rows, labels) holds one label for each row, or of several labels each that applies.
+    `true` (rows, labels) holds 1 for the label of each row, or of several labels for each that applies; or shares.
     """
     from scipy.optimize import minimize_scalar
 
     def surprise(log_temperature: float) -> float:
         scores = replace(decision, temperature=float(np.exp(log_temperature))).scores(logits)
-        given = scores[true] if decision.task == "single" else np.where(true, scores, 1 - scores)
+        told = true * np.log(np.clip(scores, 1e-12, 1))
+        if decision.task == "multi":
+            told += (1 - true) * np.log(np.clip(1 - scores, 1e-12, 1))
         # Few rows that are all right would ask for certainty: far from 1 a temperature has to be worth it.
         doubt = (log_temperature / SPREAD) ** 2 / 2
-        return float(-np.log(np.clip(given, 1e-12, 1)).sum() + doubt)
+        return float(doubt - told.sum())
 
     found = minimize_scalar(surprise, bounds=(-np.log(10), np.log(10)), method="bounded")
     return float(np.exp(found.x))

@@ -21,8 +21,9 @@ from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
 from classifine.model.base import MODULES
-from classifine.model.folder import RECORD, Saved, is_pooled, json_text, load, quiet_transformers, read_record, save
+from classifine.model.folder import RECORD, Saved, json_text, kind, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
+from classifine.model.static import DENSE
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
 
@@ -34,7 +35,7 @@ PATTERNS = (
 OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
 TRIED = ("Thank you, that was quick.", "nothing works and nobody answers!!", "Wo ist mein Paket?", "это хорошо", "很好")
-LAYERS = ("1_Pooling", "3_Dense")  # folders of a classifier that sums up texts
+LAYERS = {"transformer": (), "pooled": ("1_Pooling", "3_Dense"), "static": (DENSE,)}
 SAMPLE = 32  # texts that are tried
 # Scores of the published files against those of the folder: the same network, batched in another way.
 TOLERANCE = 1e-4
@@ -104,12 +105,10 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
     read_record(folder)
     found = sorted(folder.iterdir())
     wanted = [item for item in found if item.is_file() and any(fnmatch(item.name, pattern) for pattern in PATTERNS)]
-    left = [item for item in found if item not in wanted]
-    if not is_pooled(folder):
-        return wanted, left
-    parts = [item for item in left if item.name in LAYERS]
-    inside = [file for part in parts for file in sorted(part.iterdir())]
-    return [*wanted, *inside], [item for item in left if item not in parts]
+    # What sentence-transformers loads keeps its layers in folders of their own.
+    layers = [item for item in found if item.name in LAYERS[kind(folder)]]
+    inside = [file for layer in layers for file in sorted(layer.iterdir())]
+    return [*wanted, *inside], [item for item in found if item not in wanted and item not in layers]
 
 
 def file_lines(folder: Path, repository: str) -> Iterator[str]:
@@ -228,7 +227,7 @@ def _fetched(done: Published, again: str) -> Iterator[Path]:
 
 def _others(folder: Path) -> str:
     """With what others load a folder; where that is not here, classifine has to do."""
-    if not is_pooled(folder):
+    if kind(folder) == "transformer":
         return "plain transformers"
     return "sentence-transformers" if importlib.util.find_spec("sentence_transformers") else "classifine"
 

@@ -107,11 +107,12 @@ def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
 
 def _check_faces(config: Config) -> None:
     """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
-    from classifine.train.recipe import check_adapter
+    from classifine.train.recipe import check_adapter, check_keep
     from classifine.train.track import check_trackers
 
     check_trackers(config.train.track)
     check_adapter(config.model)
+    check_keep(config.train)
     if config.hub.every_save and config.train.seeds > 1:
         raise ConfigError(
             "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."

@@ -17,14 +17,15 @@ from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
 from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import prepared
 from classifine.data.write import check_target, in_place
-from classifine.errors import ClassifineError, DataError, ModelError, OutputError
+from classifine.errors import ClassifineError, ConfigError, DataError, ModelError, OutputError
 from classifine.infer.engine import open_engine
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.export import Target, beside_the_weights, check_export
-from classifine.model.folder import REPORT, Saved, load, writing
+from classifine.model.folder import REPORT, Saved, kind, load, writing
+from classifine.model.question import in_words, order, question
 from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.explained import page
@@ -37,7 +38,7 @@ def evaluate_saved(model: Path, config: Data, engine: str, precision: str, say: 
     """The Evaluation of a saved classifier on labelled rows: the test split of the data if it has one, else all of it."""
     saved = load(model)
     runner = open_engine(saved, engine, precision)
-    rows = _known_rows(saved, model, config, say)
+    rows = known_rows(saved, model, config, say)
     say(f"judging {model} ({runner.name})")
     _warn_of_seen(saved, model, rows, say)
     return evaluate(
@@ -52,23 +53,23 @@ def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparis
     Raises DataError where the two do not answer the same question.
     """
     one, other = load(first), load(second)
-    if _asked(one) != _asked(other):
+    if question(one) != question(other):
         raise DataError(
-            f"{first} and {second} do not answer the same question ({_question(one)}, {_question(other)}); expected the "
+            f"{first} and {second} do not answer the same question ({in_words(one)}, {in_words(other)}); expected the "
             "same labels of both. Compare others."
         )
     rows = _common_rows(((first, one), (second, other)), config, say)
     for path, saved, own in zip((first, second), (one, other), rows, strict=True):
         _warn_of_seen(saved, path, own, say)
-    order = [0] if one.labels.task == "score" else [other.labels.names.index(name) for name in one.labels.names]
+    places = order(one.labels, other.labels)
     scores = [
         saved.decision.scores(text_logits(saved, own.texts)) for saved, own in zip((one, other), rows, strict=True)
     ]
     decision = other.decision
     if decision.thresholds:
-        decision = replace(decision, thresholds=tuple(decision.thresholds[i] for i in order))
+        decision = replace(decision, thresholds=tuple(decision.thresholds[i] for i in places))
     truth, names = one.labels.targets(rows[0].labels), (str(first), str(second))
-    return compare(truth, scores[0], scores[1][:, order], (one.decision, decision), names)
+    return compare(truth, scores[0], scores[1][:, places], (one.decision, decision), names)
 
 
 def _warn_of_seen(saved: Saved, model: Path, rows: Split, say: Say) -> None:
@@ -77,32 +78,20 @@ def _warn_of_seen(saved: Saved, model: Path, rows: Split, say: Say) -> None:
         say(f"warning: {seen} of {len(rows)} rows {have} a text that {model} was trained on, so its numbers flatter")
 
 
-def _asked(saved: Saved) -> tuple[bool, str, frozenset[str]]:
-    """What two classifiers must have in common; the name of a score is that of its column, and may be any."""
-    names = frozenset(saved.labels.names) if saved.labels.task != "score" else frozenset()
-    return saved.record["columns"]["pair"] is not None, saved.labels.task, names
-
-
-def _question(saved: Saved) -> str:
-    paired, task, _ = _asked(saved)
-    names = f"{', '.join(saved.labels.names[:4])}{', ...' * (len(saved.labels.names) > 4)}"
-    return f"{task}{' of pairs' if paired else ''}: {names}"
-
-
 def _common_rows(both: Sequence[tuple[Path, Saved]], config: Data, say: Say) -> list[Split]:
     """The rows that both can judge, as each of them reads its texts."""
     (first, one), (second, other) = both
-    rows = _known_rows(one, first, config, say)
+    rows = known_rows(one, first, config, say)
     columns = [[saved.record["columns"][name] for name in ("text", "pair")] for _, saved in both]
     if columns[0] == columns[1]:
         return [rows, rows]
-    found = [rows, _known_rows(other, second, config, say)]
+    found = [rows, known_rows(other, second, config, say)]
     ids = set(found[0].ids) & set(found[1].ids)
     return [part.take([i for i, number in enumerate(part.ids) if number in ids]) for part in found]
 
 
-def _known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:
-    """The rows that can be judged: with a text, and labels that the classifier knows."""
+def known_rows(saved: Saved, model: Path, config: Data, say: Say) -> Split:
+    """The rows of labelled data that can be judged: with a text, and labels that the classifier knows."""
     found = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task))
     for note in found.notes:
         say(note)
@@ -125,6 +114,10 @@ def export(model: Path, target: Target, wish: ExportWish, say: Say) -> Path:
     """
     check_export(model, target, wish.int8, wish.overwrite)
     saved = load(model)
+    if saved.folder is not None and kind(saved.folder) == "static":
+        raise ConfigError(
+            f"{model} is a static classifier, which runs without torch as it is. There is nothing to export."
+        )
     rows = _validation_rows(saved, model, wish, say) if wish.int8 else None
     with beside_the_weights(model, target) as place:
         path = export_classifier(saved, target, rows, wish.max_drop, place, say)
@@ -134,7 +127,7 @@ def export(model: Path, target: Target, wish: ExportWish, say: Say) -> Path:
 def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> Split:
     """The rows that --data names, or those that training set aside, cut anew from the same data in the same way."""
     if wish.data.source is not None:
-        return _known_rows(saved, model, wish.data, say)
+        return known_rows(saved, model, wish.data, say)
     ask = "Name labelled rows, other than those of train, with --data FILE."
     try:
         config = Config.model_validate(saved.record["config"])

@@ -211,6 +211,32 @@ def find_text(sample: Sequence[Row], text: Sequence[str], source: str, pair: str
     return _find_text(_facts(sample, names), source, [])
 
 
+def find_asked(
+    sample: Sequence[Row], names: Sequence[str], wanted: Data, trained: Columns, source: str
+) -> tuple[tuple[str, ...], str | None]:
+    """(text columns, column of the second text of a pair) of rows with the columns `names`, as a classifier that was
+    `trained` on some reads them. DataError where the rows have none, or one text where it takes two.
+    """
+    for name in wanted.text:
+        if name not in names:
+            raise DataError(f"{source} has no column '{name}'. It has {', '.join(names)}. Change --text.")
+    pair = wanted.text_pair or trained.pair
+    if (pair is None) != (trained.pair is None) or (pair is not None and pair not in names):
+        raise DataError(_unpaired(source, trained.pair, pair, names))
+    if pair in wanted.text:
+        raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
+    return find_text(sample, wanted.text or trained.text, source, pair), pair
+
+
+def _unpaired(source: str, trained: str | None, pair: str | None, names: Sequence[str]) -> str:
+    if trained is None:
+        return f"--text-pair is {pair}, and the classifier judges single texts. Drop --text-pair."
+    return (
+        f"{source} has no column '{pair}'; the classifier judges pairs of texts. It has {', '.join(names)}. "
+        "Name the second text with --text-pair."
+    )
+
+
 def find_texts(sample: Sequence[Row], config: Data, source: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
     """(text columns, column of the second text of a pair, notes) of rows whose labels, if they have any, do not matter.
 

@@ -1,6 +1,7 @@
 """Unlabelled texts out of files: each once, none empty, some of them drawn where there are too many.
 
-It finds columns as `read` does, and neither needs labels nor looks at them. It knows nothing about networks.
+It finds columns as `read` does, or as a classifier that is to judge the texts reads them, and neither needs labels nor
+looks at them. It knows nothing about networks.
 """
 
 import random
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from classifine.config import Data
-from classifine.data.columns import find_texts
+from classifine.data.columns import Columns, find_asked, find_texts
 from classifine.data.formats import Row, Table
-from classifine.data.read import sample_of, tables_of, text_of
+from classifine.data.read import Text, joined, sample_of, tables_of, text_of, texts_of
 from classifine.errors import DataError
 
 FEWEST = 10  # texts, with fewer of which there is nothing to learn and nothing to judge by
@@ -21,29 +22,42 @@ FEWEST = 10  # texts, with fewer of which there is nothing to learn and nothing 
 class Texts:
     """Texts to learn from and texts to judge by; `notes` say where they came from and what was left out."""
 
-    train: tuple[str, ...]
-    held_out: tuple[str, ...]
+    train: tuple[Text, ...]
+    held_out: tuple[Text, ...]
     notes: tuple[str, ...] = ()
 
 
 def read_texts(
-    sources: Sequence[str], config: Data, held_out: float, most_held_out: int, rows: int | None, seed: int
+    sources: Sequence[str],
+    config: Data,
+    held_out: float,
+    most_held_out: int,
+    rows: int | None,
+    seed: int,
+    asked: Columns | None = None,
 ) -> Texts:
     """The texts of all sources, a pair as two, shuffled by seed; `rows` of them at most, a share of these held out.
+
+    Where they are for a classifier, `asked` are the columns that it was trained on, and a pair is one text of two parts.
 
     Of a folder, or a set of the Hub, the train rows are taken. Raises DataError where something cannot be read or fewer
     than ten texts are left.
     """
     tables = list(chain.from_iterable(_tables(source, config) for source in sources))
-    found: dict[str, None] = {}
+    found: dict[Text, None] = {}
     notes = [f"{table.name}: {note}" for table in tables for note in table.notes]
     read = empty = 0
     for table in tables:
-        text, pair, own = find_texts(sample_of(table), config, table.name)
-        notes += [note if len(tables) == 1 else f"{table.name}: {note}" for note in own]
-        for one in _texts(table.rows(), text, pair):
+        texts: Iterator[Text | None]
+        if asked is None:
+            text, pair, own = find_texts(sample_of(table), config, table.name)
+            notes += [note if len(tables) == 1 else f"{table.name}: {note}" for note in own]
+            texts = _texts(table.rows(), text, pair)
+        else:
+            texts = _asked(table, config, asked)
+        for one in texts:
             read += 1
-            if one is None or not one.strip():
+            if one is None or not joined(one).strip():
                 empty += 1
             else:
                 found[one] = None
@@ -53,7 +67,7 @@ def read_texts(
 
 
 def _parted(
-    texts: list[str], named: str, held_out: float, most_held_out: int, rows: int | None, seed: int, notes: list[str]
+    texts: list[Text], named: str, held_out: float, most_held_out: int, rows: int | None, seed: int, notes: list[str]
 ) -> Texts:
     random.Random(seed).shuffle(texts)
     if rows is not None and rows < len(texts):
@@ -72,6 +86,14 @@ def _tables(source: str, config: Data) -> list[Table]:
         given = ", ".join(part.name for parts in tables.values() for part in parts)
         raise DataError(f"{source} has no train file. It has {given}. Give the path of one.")
     return tables["train"]
+
+
+def _asked(table: Table, config: Data, asked: Columns) -> Iterator[Text | None]:
+    """The texts, or pairs, that a classifier would judge of a table."""
+    sample = sample_of(table)
+    names = list(dict.fromkeys(name for row in sample for name in row))
+    text, pair = find_asked(sample, names, config, asked, table.name)
+    return (texts_of(row, text, pair) for row in table.rows())
 
 
 def _texts(rows: Iterator[Row], text: Sequence[str], pair: str | None) -> Iterator[str | None]:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.errors import ConfigError
+from classifine.infer.static import open_static
 from classifine.model.base import Pooling
 from classifine.model.export import FILES, PACKAGES, exported, unreported
 from classifine.model.folder import Saved, fastest_device, processors
+from classifine.model.folder import kind as kind_of
 
 Batch = dict[str, NDArray[np.int64]]
 # Rows x longest row of a batch: on a processor what its caches like, on a GPU enough to keep it busy.
@@ -172,6 +174,12 @@ def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> 
     `precision` "auto" is int8 where it was exported, since that was asked for and measured then, else float32.
     Raises ConfigError where what is asked for is not exported, not installed or does not exist.
     """
+    if saved.folder is not None and kind_of(saved.folder) == "static":
+        if engine not in ("auto", "torch") or precision not in ("auto", "float32"):
+            raise ConfigError(
+                f"{saved.folder} is a static classifier, which runs in float32 by itself. Drop --engine and --precision."
+            )
+        return TorchEngine(saved.network) if engine == "torch" else open_static(saved.folder)
     fitting = [
         (name, kind)
         for name, kind in FASTEST

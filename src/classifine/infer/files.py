@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from classifine import __version__
 from classifine.config import Data
-from classifine.data.columns import Columns, find_text
+from classifine.data.columns import Columns, find_asked
 from classifine.data.encoding import open_binary
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
@@ -74,7 +74,8 @@ def predict_file(
     form = None if output is None else output_form(output)
     given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, form, say)
     columns = list(dict.fromkeys(name for row in given.sample for name in row))
-    text, pair = _texts(saved, source, given.sample, columns, options.data)
+    trained = Columns.from_json(saved.record["columns"], saved.labels.task)
+    text, pair = find_asked(given.sample, columns, options.data, trained, source)
     engine = open_engine(saved, options.engine, options.precision)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")
     answer = Answer(saved, columns, options.wanted)
@@ -170,22 +171,6 @@ def _kept(journal: Journal, say: Say) -> Iterator[Journal]:
             raise
 
 
-def _texts(
-    saved: Saved, source: str, sample: list[Row], columns: list[str], wanted: Data
-) -> tuple[tuple[str, ...], str | None]:
-    """(columns of the text, column of the second text of a pair); DataError where the rows have none."""
-    for name in wanted.text:
-        if name not in columns:
-            raise DataError(f"{source} has no column '{name}'. It has {', '.join(columns)}. Change --text.")
-    trained = Columns.from_json(saved.record["columns"], saved.labels.task)
-    pair = wanted.text_pair or trained.pair
-    if (pair is None) != (trained.pair is None) or (pair is not None and pair not in columns):
-        raise DataError(_unpaired(source, trained.pair, pair, columns))
-    if pair in wanted.text:
-        raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
-    return find_text(sample, wanted.text or trained.text, source, pair), pair
-
-
 def _job(saved: Saved, engine: Engine, path: Path | None, options: PredictOptions, asked: Any) -> dict[str, Any]:
     """What makes two jobs the same, so that one may go on with the other's answers; people read its names."""
     file = path.stat() if path else None
@@ -194,15 +179,6 @@ def _job(saved: Saved, engine: Engine, path: Path | None, options: PredictOption
         "input": [str(path.absolute()), file.st_size, file.st_mtime_ns] if path and file else [],
         "flags": [asdict(options.wanted), options.form, options.shard, options.data.model_dump(mode="json")],
     }  # fmt: skip
-
-
-def _unpaired(source: str, trained: str | None, pair: str | None, columns: list[str]) -> str:
-    if trained is None:
-        return f"--text-pair is {pair}, and the classifier judges single texts. Drop --text-pair."
-    return (
-        f"{source} has no column '{pair}'; the classifier judges pairs of texts. It has {', '.join(columns)}. "
-        "Name the second text with --text-pair."
-    )
 
 
 def _file(path: Path, options: PredictOptions, target: str | None, say: Say) -> _Input:

@@ -132,8 +132,9 @@ class Answer:
             given = self._decision.choose(scores)
             values.append([name for name, holds in zip(self._names, given, strict=True) if holds])
         if task == "single" or self._top_k > 1:
-            sure = scores.max() >= self.threshold
-            for i in self._decision.ranked(scores, self._top_k):
+            ranked = self._decision.ranked(scores, self._top_k).tolist()
+            sure = scores[ranked[0]] >= self.threshold
+            for i in ranked:
                 values += [self._names[i] if sure else None, round(float(scores[i]), 6)]
         values += [round(float(score), 6) for score in scores] if self._all else []
         if self._doubt and self._wanted.coverage:

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from classifine.decide import Decision
 from classifine.doubt import Doubt
@@ -24,6 +24,7 @@ from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
 from classifine.model.base import MODULES, Base, Pooling, is_network
 from classifine.model.hub import located, reason
+from classifine.model.static import is_static
 from classifine.model.words import described, plain
 
 RECORD = "classifine.json"
@@ -79,8 +80,8 @@ class Saved:
         """When it should not answer; ConfigError where its record does not tell."""
         if not self.record.get("doubt"):
             raise ConfigError(
-                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, or an older version "
-                "trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
+                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, was taught "
+                "without true labels, or an older version trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
             )
         return Doubt.from_json(self.record["doubt"])
 
@@ -245,6 +246,16 @@ def load(folder: Path) -> Saved:
     return Saved(folder, network, tokenizer, labels, record, words)
 
 
+def kind(folder: Path) -> Literal["transformer", "pooled", "static"]:
+    """What a saved folder holds: a network of transformers, or what sentence-transformers loads instead.
+
+    That is one that sums up texts (`model.pooled`), or one without an encoder (`model.static`).
+    """
+    if is_static(json.loads((folder / "config.json").read_text(encoding="utf-8"))):
+        return "static"
+    return "pooled" if (folder / MODULES).is_file() else "transformer"
+
+
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
@@ -253,9 +264,17 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _network(folder: Path) -> Any:
+    read = {"static": _static_network, "pooled": _pooled_network, "transformer": _plain_network}
     with quiet_transformers(), loading(str(folder)):
-        network = (_pooled_network if is_pooled(folder) else _plain_network)(folder)
-    return network.eval().to(fastest_device())
+        network = read[kind(folder)](folder)
+    # What has no encoder is fastest on the processor.
+    return network.eval() if kind(folder) == "static" else network.eval().to(fastest_device())
+
+
+def _static_network(folder: Path) -> Any:
+    from classifine.model.static_network import load_static
+
+    return load_static(folder)
 
 
 def _plain_network(folder: Path) -> Any:
@@ -274,11 +293,6 @@ def _pooled_network(folder: Path) -> Any:
     from classifine.model.pooled import load_pooled
 
     return load_pooled(folder, **LOCAL)
-
-
-def is_pooled(folder: Path) -> bool:
-    """Whether the classifier of a folder sums up texts and loads in sentence-transformers, not in plain transformers."""
-    return (folder / MODULES).is_file()
 
 
 def fastest_device() -> str:

@@ -26,7 +26,7 @@ _SHORTEST = 1e-9  # as sentence-transformers has it
 
 @dataclass
 class PooledOutput(ModelOutput):
-    """Logits (rows, labels); with labels also their loss, and the `features` (rows, width) of length 1."""
+    """Logits (rows, labels) and the `features` (rows, width) of length 1 that they come from; with labels also their loss."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -84,7 +84,7 @@ class PooledClassifier(nn.Module):
         features = functional.normalize(pooled(states, mask, self.pooling), dim=-1)
         logits = self.classifier(features)
         if labels is None:
-            return PooledOutput(logits=logits)
+            return PooledOutput(logits=logits, features=features)
         several = self.config.problem_type == "multi_label_classification"
         loss = functional.binary_cross_entropy_with_logits if several else functional.cross_entropy
         return PooledOutput(loss(logits.float(), labels), logits, features)

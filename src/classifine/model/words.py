@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifine.model.static import WordReader, reads_words, word_reader
+
 TOKENIZER = "tokenizer.json"
 # What tokenizers differ in: letter case, accents, scripts without spaces, marks, line ends, blanks, nothing at all.
 ODD = (
@@ -48,13 +50,16 @@ def described(tokenizer: Any, folder: Path, pairs: bool, max_length: int) -> dic
     first, second = list(ODD), list(ODD[::-1]) if pairs else None
     expected = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
     about = {"pad_id": int(tokenizer.pad_token_id or 0), "type_ids": "token_type_ids" in expected}
+    about |= {"words": True} if reads_words(folder) else {}
     found = plain(folder, about, max_length)(first, second)
     same = all(list(map(list, expected[name])) == values for name, values in found.items())
     return about if same else None
 
 
-def plain(folder: Path, about: dict[str, Any], max_length: int) -> PlainTokenizer:
+def plain(folder: Path, about: dict[str, Any], max_length: int) -> PlainTokenizer | WordReader:
     """The tokenizer of a saved classifier, by what `described` said of it."""
+    if about.get("words"):
+        return word_reader(folder, max_length)
     from tokenizers import Tokenizer
 
     backend = Tokenizer.from_file(str(folder / TOKENIZER))

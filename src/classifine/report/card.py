@@ -9,7 +9,9 @@ from typing import Any
 
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
+from classifine.model.base import LOCAL_FOLDER
 from classifine.model.folder import read_record
+from classifine.model.static import STATIC
 from classifine.report.limits import code, limits
 from classifine.report.text import numbers, seed_lines
 
@@ -107,7 +109,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
     data = ModelCardData(
         language=record.get("language"),
         license=licence,
-        library_name="sentence-transformers" if _sums_up(record) else "transformers",
+        library_name="sentence-transformers" if _is_sentence_transformer(record) else "transformers",
         pipeline_tag="text-classification",
         tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
@@ -133,14 +135,14 @@ def _interval(metric: float | Mapping[str, float]) -> str:
     return f"{metric['low']:.4f} to {metric['high']:.4f}" if isinstance(metric, Mapping) else ""
 
 
-def _sums_up(record: Mapping[str, Any]) -> bool:
-    """Whether the network sums up texts (`model.pooled`), which plain transformers does not load."""
-    return bool(record["recipe"].get("method", "finetune") != "finetune")
+def _is_sentence_transformer(record: Mapping[str, Any]) -> bool:
+    """Whether sentence-transformers loads the network, and plain transformers does not: it sums up texts, or words."""
+    return bool(record["recipe"].get("method", "finetune") != "finetune" or record["base"] == STATIC)
 
 
 def own_base(record: Mapping[str, Any]) -> bool:
     """Whether the base was a folder of the author's, whose path is nobody else's to read."""
-    return bool(record["base_origin"] == "a local folder")
+    return bool(record["base_origin"] == LOCAL_FOLDER)
 
 
 def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -154,10 +156,31 @@ def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _what(record: Mapping[str, Any]) -> str:
     asked = asked_of(record["task"], len(record["labels"]), record["columns"]["pair"] is not None)
+    if taught := record.get("distilled"):
+        return f"A network that {asked}, {_lessons(record, taught)}"
     base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
     how = _METHODS[record["recipe"].get("method", "finetune")]
     return f"A network that {asked}, {how.format(base=base)} with classifine.{language}"
+
+
+def _lessons(record: Mapping[str, Any], taught: Mapping[str, Any]) -> str:
+    """Whose answers a student learned, and how near it came."""
+    many, agreed, speed = len(taught["teachers"]) > 1, taught["agreement"], taught["speed"]
+    names = ", ".join(map(code, taught["teachers"]))
+    form = "a table of words' vectors without an encoder" if record["base"] == STATIC else "a smaller encoder"
+    met = (
+        "Its numbers correlate with the teacher's by"
+        if agreed["metric"] == "pearson"
+        else "It gives the teacher's answer in a share of"
+    )
+    return (
+        f"{form}, taught with classifine by {'the mean of the classifiers' if many else 'the classifier'} {names} on "
+        f"{taught['rows']['train']} texts without labels (distillation, temperature {taught['temperature']:g}). "
+        f"{met} {agreed['value']:.4f} ({agreed['low']:.4f} to {agreed['high']:.4f}; {agreed['rows']} {agreed['on']}), and is "
+        f"{speed['times']:g} times as fast on the machine that made it. Its probabilities and thresholds follow the "
+        "teacher's, not true labels."
+    )
 
 
 def asked_of(task: Task, count: int, pair: bool) -> str:
@@ -208,7 +231,10 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield _NO_EVALUATION
         return
     fair = judged_on(record.get("judged") or {}, evaluation["rows"])
-    yield f"{fair}. The weights are those of this folder, epoch {record['best_epoch']} of {record['epochs_run']}:"
+    averaged = len((record.get("soup") or {}).get("seeds", [])) > 1
+    epoch = f"epoch {record['best_epoch']} of {record['epochs_run']}"
+    which = "averaged over seeds, each at its best epoch" if averaged else epoch
+    yield f"{fair}. The weights are those of this folder, {which}:"
     found = evaluation["metrics"]
     lines = [
         f"| {name} | {value:.4f} | {_interval(found[name])} |" for name, value in _headline(record, evaluation).items()
@@ -318,9 +344,9 @@ from transformers import pipeline
 classify = pipeline("text-classification", "{where}", truncation=True)
 classify({text}{every})
 ```"""
-    if _sums_up(record):
+    if _is_sentence_transformer(record):
         scores = "a sigmoid of each is its score" if record["task"] == "multi" else "their softmax are the scores"
-        plain = f"""With sentence-transformers (not with the pipeline of plain transformers, whose heads read one token only):
+        plain = f"""With sentence-transformers (not with the pipeline of plain transformers, which has no such network):
 
 ```python
 from sentence_transformers import SentenceTransformer

@@ -36,6 +36,13 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
         yield from _tables(evaluation)
 
 
+def _kept(record: Mapping[str, Any]) -> str:
+    averaged = (record.get("soup") or {}).get("seeds", [])
+    if len(averaged) > 1:
+        return f"the average of the weights of seeds {', '.join(map(str, averaged))}"
+    return "the best of them on validation"
+
+
 def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
     """The headline metrics over seeds, where there were several: mean and spread."""
     runs = record.get("seeds") or []
@@ -45,7 +52,7 @@ def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
             f"{name} {statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
             for name, values in found.items()
         )
-        yield f"over {len(runs)} seeds: {', '.join(told)}; this one is the best of them on validation"
+        yield f"over {len(runs)} seeds: {', '.join(told)}; this one is {_kept(record)}"
 
 
 def _intervals(evaluation: Evaluation) -> str:

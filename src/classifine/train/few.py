@@ -22,7 +22,7 @@ from classifine.train.contrast import pair_loss
 from classifine.train.probe import START, STRENGTHS, Probe, fit_head, fit_probe
 from classifine.train.progress import Kept, spoken
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import Aim, Training, check_finite, input_columns, targets_of, train, validator
+from classifine.train.trainer import Training, check_finite, input_columns, labelled, targets_of, train, validator
 
 
 def learn(
@@ -56,12 +56,18 @@ def learn(
             kept(1)
         return training, probe
 
-    def refit(network: Any) -> None:
+    lesson = labelled(rows, validation, pad_id, recipe)
+    judge = lesson.validate
+
+    def with_head(network: Any) -> dict[str, float]:
         found = features(network, rows, pad_id, recipe.precision)
         put_head(network, *fit_head(found, targets, count, probe.strength))
+        return judge(network)
 
-    aim = Aim(pair_loss, refit) if recipe.method == "contrastive" else None
-    training = train(network, rows, validation, pad_id, recipe, folder, say, kept, callbacks, aim)
+    if recipe.method == "contrastive":
+        # What it learns is no answer, so a head is fitted whenever answers are asked for.
+        lesson = replace(lesson, validate=with_head, guess=None, loss=lambda given, own: pair_loss(given.features, own))
+    training = train(network, rows, validation, pad_id, recipe, folder, say, kept, callbacks, lesson)
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
 
 

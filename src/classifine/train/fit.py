@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,9 +36,10 @@ from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
-from classifine.train.recipe import Recipe, attention_on, choose, look_at_hardware
+from classifine.train.recipe import Recipe, attention_on, check_keep, choose, look_at_hardware
+from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
-from classifine.train.trainer import Training, input_columns, targets_of, train
+from classifine.train.trainer import Training, input_columns, targets_of, train, validator
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -69,32 +71,71 @@ def fit(
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
 
     `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
-    that is better than those before. `callbacks` of the Trainer see all of it. Of several seeds the best on validation is returned; its record tells of all,
-    with what `judged` said of each.
+    that is better than those before. `callbacks` of the Trainer see all of it. Of several seeds the best on validation
+    is returned, or the average of their weights (`keep`); its record tells of all, with what `judged` said of each.
     """
-    best, told = None, []
+    check_keep(config.train)
     seeds = range(config.train.seed, config.train.seed + config.train.seeds)
-    for seed in seeds:
-        if len(seeds) > 1:
+    if len(seeds) == 1:
+        return _fit_once(
+            train_split, validation_split, columns, labels, base, config, say, tracking, better, callbacks
+        ).fitted
+    best, told, average = None, list[dict[str, Any]](), config.train.keep == "average"
+    with tempfile.TemporaryDirectory() as name:
+        for seed in seeds:
             say(f"seed {seed}")
             if tracking is not None:
                 tracking.name_seed(seed)
-        own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
-        found = _fit_once(train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks)
-        told.append({"seed": seed, "validation": on_validation(found.training)})
-        if judged is not None and len(seeds) > 1:
-            on_test = judged(found.classifier)
-            told[-1]["test"] = on_test
-            if tracking is not None:
-                tracking.finish(on_test)
-        if best is None or _rank(found) > _rank(best):
-            best = found
-    assert best is not None
-    if len(seeds) == 1:
-        return best
-    say(f"seed {best.classifier.record['seed']} is the best on validation, and stays")
-    record = {**best.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
-    return replace(best, classifier=replace(best.classifier, record=record))
+            own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+            tried = _fit_once(
+                train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks,
+                head_seed=config.train.seed if average else None, shelf=Path(name) if average else None,
+            )  # fmt: skip
+            told.append({"seed": seed, "validation": on_validation(tried.fitted.training)})
+            if judged is not None:
+                told[-1]["test"] = judged(tried.fitted.classifier)
+                if tracking is not None:
+                    tracking.finish(told[-1]["test"])
+            if best is None or _rank(tried.fitted) > _rank(best.fitted):
+                best = tried
+        assert best is not None
+        found = _averaged(best, told, Path(name), say) if average else best.fitted
+    if not average:
+        say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
+    record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
+    return replace(found, classifier=replace(found.classifier, record=record))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A run of one seed, with the encoded rows that its epochs were judged by."""
+
+    fitted: Fitted
+    validation: Any
+
+
+def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, say: Say) -> Fitted:
+    """The best run with the average of the runs' weights in its place, where that is no worse on validation."""
+    classifier, training = best.fitted.classifier, best.fitted.training
+    metric, padding, task = training.recipe.metric, pad_id(classifier.tokenizer), classifier.labels.task
+    order = [run["seed"] for run in sorted(told, key=lambda run: rank(metric, run["validation"]), reverse=True)]
+    network = classifier.network
+    before = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+    validate = validator(best.validation, padding, task, training.recipe.precision)
+    soup = stir(network, [shelf / f"{seed}.safetensors" for seed in order], validate, metric)
+    joined = [order[place] for place in soup.joined]
+    about = {"seeds": joined, "best": soup.best, "validation": soup.reached}
+    if len(joined) == 1:
+        network.load_state_dict(before)
+        say(f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone")
+        return replace(best.fitted, classifier=replace(classifier, record={**classifier.record, "soup": about}))
+    say(
+        f"the weights of seeds {', '.join(map(str, joined))} are averaged: on validation {metric} "
+        f"{soup.reached[metric]:.4f}, the best alone {soup.best[metric]:.4f}"
+    )
+    decision, more = _decided(network, best.validation, padding, task)
+    record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about}
+    return replace(best.fitted, classifier=replace(classifier, record=record))
 
 
 def on_validation(training: Training) -> dict[str, float]:
@@ -118,10 +159,15 @@ def _fit_once(
     tracking: Tracking | None,
     better: Callable[[Saved, int], None] | None,
     callbacks: Sequence["TrainerCallback"],
-) -> Fitted:
-    with seeded(config.train.seed):
+    head_seed: int | None = None,
+    shelf: Path | None = None,
+) -> _Tried:
+    """One run; its head is drawn by `head_seed` where others are to begin with the same one (the Trainer itself draws
+    order and dropout by the recipe's), and its weights are left on the `shelf`, as they were trained.
+    """
+    with seeded(config.train.seed if head_seed is None else head_seed):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
-        before = _before(config, columns, base, recipe)
+        before = known_before(config, columns, base, recipe)
         if tracking is not None:
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
@@ -134,15 +180,17 @@ def _fit_once(
             training, probe = (
                 (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
             )
+        if shelf is not None:
+            put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task, seen)
     # A text that fills all places is taken for one that was longer.
     full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
-    known = {"decision": decision.as_json(), **told, **_after(training)}
+    known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
     if probe is not None:
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
-    return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+    return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
 
 
 def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -155,12 +203,10 @@ def _decided(
     validation: Any,
     padding: int,
     task: Task,
-    left_out: tuple[NDArray[Any], NDArray[Any]] | None,
+    left_out: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> tuple[Decision, dict[str, Any]]:
     """The decision fitted on validation rows, and on train rows `left_out` of what answered them; for the record what
     calibration did there and when to doubt.
-
-    Folded into the head, the temperature holds for plain transformers, too; where that cannot be, the decision keeps it.
     """
     if task == "score":
         return Decision(task), {"calibration": None, "doubt": None}
@@ -170,22 +216,33 @@ def _decided(
         found, truth = (np.concatenate(both) for both in zip((found, truth), left_out, strict=True))
     raw = Decision(task)
     fitted = raw.calibrated(found, truth)
+    folded = fold(network, columns, padding, found, fitted)
+    calibration = {
+        "temperature": fitted.as_json()["temperature"], "folded": folded,
+        "rows": len(truth), "left_out": 0 if left_out is None else len(left_out[1]),
+        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
+    }  # fmt: skip
+    found, fitted = as_kept(found, fitted.fit(found, truth), folded)
+    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
+
+
+def fold(network: Any, columns: dict[str, list[list[int]]], padding: int, found: Any, fitted: Decision) -> bool:
+    """Whether the head holds the temperature of `fitted` from now on; `found` are its logits of these rows before.
+
+    Then it holds for plain transformers, too; where that cannot be, the decision keeps it.
+    """
     few = {name: values[:_TRIED] for name, values in columns.items()}
 
     def as_expected() -> bool:
         expected = found[: len(few["input_ids"])] / np.asarray(fitted.temperature)
         return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
 
-    folded = fold_temperature(network, fitted.temperature, as_expected)
-    calibration = {
-        "temperature": fitted.as_json()["temperature"], "folded": folded,
-        "rows": len(truth), "left_out": 0 if left_out is None else len(left_out[1]),
-        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
-    }  # fmt: skip
-    fitted = fitted.fit(found, truth)
-    if folded:
-        found, fitted = found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)
-    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
+    return fold_temperature(network, fitted.temperature, as_expected)
+
+
+def as_kept(found: NDArray[np.float32], fitted: Decision, folded: bool) -> tuple[NDArray[Any], Decision]:
+    """Logits and decision as the saved classifier has them, where its head may hold the temperature by now."""
+    return (found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)) if folded else (found, fitted)
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
@@ -235,7 +292,7 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if not isinstance(value, (dict, list))}
 
 
-def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
+def known_before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
     """What of the record is known before training: how it will be done, with which versions."""
     return {
         "config": config.model_dump(mode="json", exclude={"search"}),
@@ -256,7 +313,7 @@ def versions(*more: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _after(training: Training) -> dict[str, Any]:
+def known_after(training: Training) -> dict[str, Any]:
     """What of the record training brings: how it went, in how much time, by which recipe in the end."""
     return {
         "recipe": training.recipe.as_json(),

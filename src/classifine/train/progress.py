@@ -62,9 +62,9 @@ class Alarm(TrainerCallback):
     entropy of those shares (of several labels: their mean), or the variance. Epochs before `since` are not looked at.
     """
 
-    def __init__(self, targets: NDArray[Any], history: History, say: Say, since: int = 2) -> None:
+    def __init__(self, guess: float, history: History, say: Say, since: int = 2) -> None:
         self._since = since
-        self.constant_guess = constant_guess(targets)
+        self.constant_guess = guess
         self.said: list[str] = []
         self._kinds: set[str] = set()
         self._history = history
@@ -123,8 +123,8 @@ class Stalled(TrainerCallback):
     Fine-tuning BERT"). It looks once, after the first epoch that ends beyond `steps`.
     """
 
-    def __init__(self, targets: NDArray[Any], steps: int) -> None:
-        self._guess = constant_guess(targets)
+    def __init__(self, guess: float, steps: int) -> None:
+        self._guess = guess
         self._steps = steps
         self._looked = False
         self.learned_nothing = False

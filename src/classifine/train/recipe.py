@@ -63,6 +63,9 @@ FEW_HEAD_RATE = 1.0  # the probe has found the head already
 # About so many rows are seen in all.
 FEW_ROWS_SEEN, FEW_MIN_EPOCHS, FEW_MAX_EPOCHS = 1000, 4, 60
 ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there learns as the rest
+# A table of vectors learns at rates a hundred times those of a network: only the texts that have a word change its vector.
+STATIC_RATE, STATIC_BATCH = 2e-2, 256
+STATIC_ROWS_SEEN, STATIC_MIN_EPOCHS, STATIC_MAX_EPOCHS = 250_000, 3, 20
 
 Method = Literal["finetune", "probe", "lp-ft", "contrastive"]
 # The lengths that Foret et al. 2021 and Kwon et al. 2021 start from; the adaptive one is measured in other units.
@@ -328,6 +331,22 @@ def choose_masked(
     return replace(choose(config.model_copy(update=own), hardware, rows, parameters, max_length), task=None)
 
 
+def choose_static(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, task: Task) -> Recipe:
+    """The recipe for a table of words' vectors, on the processor: of `config` what `choose` heeds but for the metric."""
+    given = config.model_fields_set
+    own = {
+        "epochs": config.epochs
+        or min(max(round(STATIC_ROWS_SEEN / max(rows, 1)), STATIC_MIN_EPOCHS), STATIC_MAX_EPOCHS),
+        "batch_size": config.batch_size if "batch_size" in given else STATIC_BATCH,
+        "learning_rate": config.learning_rate or STATIC_RATE,
+        "head_rate": config.head_rate or 1.0,
+        "metric": "loss",
+        "precision": "float32",
+    }
+    found = choose(config.model_copy(update=own), hardware, rows, parameters, max_length, task)
+    return replace(found, attention=None, attention_dropout=True)
+
+
 def check_adapter(model: Model) -> None:
     """ConfigError where settings of adapters stand alone, or adapters are asked for without their package."""
     plain = Model()
@@ -337,6 +356,12 @@ def check_adapter(model: Model) -> None:
             raise ConfigError("--lora-rank, --lora-alpha and --lora-dropout belong to --adapter. Add it, or drop them.")
     elif importlib.util.find_spec("peft") is None:
         raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
+
+
+def check_keep(config: Train) -> None:
+    """ConfigError where weights of several seeds are to be averaged and there is one."""
+    if config.keep == "average" and config.seeds == 1:
+        raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
 
 
 def _alpha(model: Model) -> float:

@@ -30,7 +30,7 @@ from classifine.train.averaging import Average
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.order import Shuffled
-from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
+from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights, constant_guess
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 from classifine.train.scores import exact_output, start_at_mean
@@ -39,16 +39,7 @@ INPUTS = ("input_ids", "token_type_ids")
 STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
 Validate = Callable[[Any], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a network learns in place of its answers: `loss` of its features (rows, width) and the labels (rows,) of a
-    batch; `answering` makes it ready to be judged.
-    """
-
-    loss: Callable[[Tensor, Tensor], Tensor]
-    answering: Callable[[Any], None]
+Loss = Callable[[Any, Tensor], Tensor]  # of what a network gives for a batch, and the targets of the batch
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,31 @@ class Training:
     alarms: tuple[str, ...]
     seconds: float
     rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is to learn from encoded rows, and by what an epoch is judged.
+
+    `guess` and `guess_on_validation` are the losses of the best answer that is the same for all rows, the former None
+    where the loss of training is not that of answers. `loss` is of what the network gives for a batch and of its
+    targets; without one it is the network's own. `shown` are the metrics that a line has room for.
+    """
+
+    validate: Validate
+    guess: float | None
+    guess_on_validation: float
+    shown: tuple[str, ...]
+    loss: Loss | None = None
+
+
+def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe) -> Lesson:
+    """The lesson of true labels: the network's own loss, and the metrics of the task."""
+    assert recipe.task is not None
+    return Lesson(
+        validator(validation, pad_id, recipe.task, recipe.precision),
+        constant_guess(targets_of(rows)), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
+    )  # fmt: skip
 
 
 class JudgedTrainer(Trainer):
@@ -80,8 +96,8 @@ class JudgedTrainer(Trainer):
         head_rate: float,
         spread: float = 1.0,
         sharpness: Sharpness | None = None,
+        loss: Loss | None = None,
         average: Average | None = None,
-        aim: Aim | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -92,7 +108,8 @@ class JudgedTrainer(Trainer):
         self._head_rate = head_rate
         self._spread = spread
         self._sharpness = sharpness
-        self._aim = aim
+        # Not the Trainer's `compute_loss_func`: it takes such a loss for one that was divided by the parts of a batch.
+        self._loss = loss
         self._average = average
         if average is not None:
             self.add_callback(average)
@@ -127,12 +144,12 @@ class JudgedTrainer(Trainer):
         self._ahead = list(result[0])
         return result
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping."""
-        if self._aim is not None:
-            model, inputs = args[:2]
-            return self._aim.loss(model(**inputs)["features"], inputs["labels"])
-        found = super().compute_loss(*args, **kwargs)
+        if self._loss is not None:
+            given = {name: values for name, values in inputs.items() if name != "labels"}
+            return self._loss(model(**given), inputs["labels"]) / self._spread**2
+        found = super().compute_loss(model, inputs, *args, **kwargs)
         return (found[0] / self._spread**2, *found[1:]) if isinstance(found, tuple) else found / self._spread**2
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -234,29 +251,30 @@ def train(
     say: Say,
     kept: Kept | None = None,
     callbacks: Sequence[TrainerCallback] = (),
-    aim: Aim | None = None,
+    lesson: Lesson | None = None,
 ) -> Training:
     """Fit `network` in place to encoded `rows`; it ends with the weights of the best epoch on `validation`.
 
     What is frozen stays as it is; the recipe's adapters are for the caller to put on it and to merge.
 
     `rows` and `validation` are datasets as `data.encode.encode` makes them; `folder` is the Trainer's to write to.
+    Their labels are learned unless there is another `lesson`, whose targets stand in their place.
     `kept` is called after each epoch that is better than those before, with `network` as it then stands. Where the
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
-    steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`. With an `aim` that is
-    what it learns.
+    steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
     spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
-    begun, targets = Weights(network), targets_of(validation)
+    begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe)
     lost, alarms = 0.0, list[str]()
     while True:
         best = Best(recipe.metric, None if recipe.keeps_last else recipe.patience, kept)
         # Twice the warm-up, so that a rate is not judged before it was reached.
-        stalled = Stalled(targets, max(STALLED_STEPS, 2 * recipe.warmup_steps)) if recipe.fallback_rate else None
+        steps = max(STALLED_STEPS, 2 * recipe.warmup_steps)
+        stalled = Stalled(lesson.guess_on_validation, steps) if recipe.fallback_rate else None
         try:
             found = _fitted(
-                network, rows, validation, pad_id, recipe, folder, say, best, spread,
-                [*callbacks, *([stalled] if stalled else [])], aim,
+                network, rows, validation, pad_id, recipe, folder, say, best, spread, lesson,
+                [*callbacks, *([stalled] if stalled else [])],
             )  # fmt: skip
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
@@ -306,20 +324,13 @@ def _fitted(
     say: Say,
     best: Best,
     spread: float,
+    lesson: Lesson,
     callbacks: Sequence[TrainerCallback],
-    aim: Aim | None,
 ) -> Training:
-    assert recipe.task is not None
-    history = History(metrics.HEADLINE[recipe.task][:2], say)
-    # An epoch of few rows is a step or two.
-    alarm = Alarm(targets_of(rows), history, say, since=recipe.epochs if recipe.keeps_last else 2)
-    judge = validator(validation, pad_id, recipe.task, recipe.precision)
-
-    def answering(network: Any) -> dict[str, float]:
-        if aim is not None:
-            aim.answering(network)
-        return judge(network)
-
+    history = History(lesson.shown, say)
+    # Of few rows an epoch is a step or two.
+    since = recipe.epochs if recipe.keeps_last else 2
+    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since)]
     found = walk(
         network,
         rows,
@@ -328,15 +339,14 @@ def _fitted(
         folder,
         say,
         collator(pad_id),
-        answering,
+        lesson.validate,
         history,
         best,
-        # Its loss is another than that of answers.
-        [*([alarm] if aim is None else []), *callbacks],
+        [*alarms, *callbacks],
         spread,
-        aim,
+        lesson.loss,
     )
-    return replace(found, alarms=tuple(alarm.said))
+    return replace(found, alarms=tuple(said for alarm in alarms for said in alarm.said))
 
 
 def walk(
@@ -352,11 +362,12 @@ def walk(
     best: Best,
     callbacks: Sequence[TrainerCallback] = (),
     spread: float = 1.0,
-    aim: Aim | None = None,
+    loss: Loss | None = None,
 ) -> Training:
     """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
 
-    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch.
+    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch, or the
+    `loss` of its logits and the batch's labels.
     """
     pace = Pace(recipe.batch_size, say)
     trainer = JudgedTrainer(
@@ -370,8 +381,8 @@ def walk(
         head_rate=recipe.head_rate,
         spread=spread,
         sharpness=recipe.sharpness,
+        loss=loss,
         average=Average() if recipe.averaging else None,
-        aim=aim,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():

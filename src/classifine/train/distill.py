@@ -1,0 +1,191 @@
+"""A network taught by another one's answers: its logits on texts without labels stand in the place of true labels.
+
+Hinton et al. 2015, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531): the student learns how sure the
+teacher is of every label, both softened by a temperature. What is fitted after training (temperature, thresholds) follows
+the teacher on held-out texts. It knows nothing about files or saved folders.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from classifine import metrics
+from classifine.config import Config
+from classifine.data.columns import Columns
+from classifine.data.encode import encode_texts, pad_id
+from classifine.data.read import Text, from_lists
+from classifine.data.texts import Texts
+from classifine.decide import Decision
+from classifine.infer.engine import TorchEngine
+from classifine.infer.forward import logits
+from classifine.labels import Labels, Task
+from classifine.model.base import Base
+from classifine.model.folder import Saved, quiet_transformers
+from classifine.say import Say
+from classifine.train.adapters import trained_weights
+from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, ready, seeded
+from classifine.train.recipe import Recipe
+from classifine.train.trainer import Lesson, input_columns, train
+
+# What tells how often two classifiers give the same answer, by task: of several labels all of them, of numbers how
+# straight a line they make.
+AGREEMENT: dict[Task, str] = {"single": "accuracy", "multi": "subset_accuracy", "score": "pearson"}
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What the teacher says of the texts: logits (texts, labels) of those to learn from and of those held out."""
+
+    train: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+    decision: Decision
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """What it answers to the texts held out, in the form of `Labels.targets`."""
+        found = self.decision.choose(self.decision.scores(self.held_out))
+        return found if self.decision.task == "single" else found.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Student:
+    """A network before its lessons, with its tokenizer, its recipe and where it came from."""
+
+    network: Any
+    tokenizer: Any
+    recipe: Recipe
+    base: Base
+
+
+def learn(
+    texts: Texts,
+    taught: Taught,
+    labels: Labels,
+    columns: Columns,
+    base: Base,
+    config: Config,
+    temperature: float,
+    say: Say,
+) -> Fitted:
+    """Train a network on a base to answer as the teacher does; the epoch that is nearest to it on held-out texts stays.
+
+    Raises ModelError where the base cannot learn this, TrainingError where it diverges.
+    """
+    with seeded(config.train.seed):
+        rows = from_lists(texts.train, [None] * len(texts.train), task=labels.task)
+        own = config.model_copy(
+            update={"train": config.train.model_copy(update={"metric": "loss", "method": "finetune"})}
+        )
+        student = Student(*ready(rows, labels, base, own, say), base)
+        return lessons(student, texts, taught, labels, columns, config, temperature, say)
+
+
+def lessons(
+    student: Student, texts: Texts, taught: Taught, labels: Labels, columns: Columns, config: Config, temperature: float,
+    say: Say,
+) -> Fitted:  # fmt: skip
+    """The student after its lessons, its decision fitted; the caller seeds torch's generator."""
+    network, tokenizer, recipe = student.network, student.tokenizer, student.recipe
+    padding, before = pad_id(tokenizer), known_before(config, columns, student.base, recipe)
+    soft = _targets(taught, taught.train, temperature)
+    rows = _encoded(texts.train, soft, tokenizer, recipe.max_length)
+    held_out = _encoded(texts.held_out, _targets(taught, taught.held_out, 1.0), tokenizer, recipe.max_length)
+    lesson = _lesson(held_out, soft, taught, temperature, recipe, padding)
+    with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say):
+        trained = trained_weights(network)
+        training = train(network, rows, held_out, padding, recipe, folder, say, lesson=lesson)
+    decision = _decided(network, held_out, padding, taught)
+    # A text that fills all places is taken for one that was longer.
+    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
+    # Neither can be told without true labels: whether scores can be taken at their word, and when not to answer.
+    known = {"decision": decision.as_json(), "calibration": None, "doubt": None, **known_after(training)}
+    record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
+    return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+
+
+def soft_loss(task: Task, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of logits (rows, labels) against the teacher's shares at this temperature, or its numbers (rows,).
+
+    Times the temperature's square, so that gradients are as large at any (section 2 of the paper).
+    """
+
+    def loss(found: Tensor, targets: Tensor) -> Tensor:
+        if task == "score":
+            return torch.nn.functional.mse_loss(found[:, 0].float(), targets)
+        soft = found.float() / temperature
+        of = torch.nn.functional.cross_entropy if task == "single" else _binary
+        return of(soft, targets) * temperature**2
+
+    return loss
+
+
+def _binary(found: Tensor, targets: Tensor) -> Tensor:
+    return torch.nn.functional.binary_cross_entropy_with_logits(found, targets)
+
+
+def _targets(taught: Taught, found: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """What is to be learned of logits: shares (texts, labels) at a temperature, or numbers (texts,)."""
+    scores = replace(taught.decision, temperature=temperature).scores(found).astype(np.float32)
+    return scores[:, 0] if taught.decision.task == "score" else scores
+
+
+def _encoded(texts: Sequence[Text], targets: NDArray[np.float32], tokenizer: Any, max_length: int) -> Any:
+    from datasets import Dataset
+
+    columns = encode_texts(texts, tokenizer, max_length)
+    return Dataset.from_dict({**columns, "labels": targets.tolist()})
+
+
+def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe: Recipe, padding: int) -> Lesson:
+    """The lesson of soft targets: judged by the loss at temperature 1 and by how often the answers are the teacher's."""
+    task, columns = taught.decision.task, input_columns(held_out)
+    answers, targets = taught.answers, torch.tensor(held_out["labels"][:])
+    plain, soft_ones = soft_loss(task, 1.0), soft_loss(task, temperature)
+
+    def validate(network: Any) -> dict[str, float]:
+        found = logits(TorchEngine(network, recipe.precision), columns, padding)
+        decision = Decision(task).fit(found, answers)
+        scores = decision.scores(found)
+        own = decision.choose(scores)
+        return {
+            "loss": float(plain(torch.from_numpy(found), targets)),
+            "agreement": agreement(answers, scores, decision),
+            "predicted_classes": len(np.unique(own, axis=0)),
+        }
+
+    guesses = (_constant_loss(soft, task, temperature), _constant_loss(targets.numpy(), task, 1.0))
+    return Lesson(validate, *guesses, ("agreement",), lambda given, own: soft_ones(given.logits, own))
+
+
+def agreement(answers: NDArray[Any], scores: NDArray[np.float64], decision: Decision) -> float:
+    """How often `scores` (rows, labels) give the `answers` of another one; of numbers their correlation."""
+    return metrics.judge(answers, scores, decision)[AGREEMENT[decision.task]]
+
+
+def _constant_loss(targets: NDArray[Any], task: Task, temperature: float) -> float:
+    """The loss of the best answer that is the same for all rows: the mean of the targets."""
+    if task == "score":
+        return float(targets.var())
+    mean = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-12, 1)
+    entropy = -(mean * np.log(mean)).sum()
+    if task == "multi":
+        rest = np.clip(1 - mean, 1e-12, 1)
+        entropy = (entropy - (rest * np.log(rest)).sum()) / len(mean)
+    return float(entropy) * temperature**2
+
+
+def _decided(network: Any, held_out: Any, padding: int, taught: Taught) -> Decision:
+    """The decision that is nearest to the teacher's on held-out texts: as sure, and with thresholds that answer alike."""
+    if taught.decision.task == "score":
+        return Decision("score")
+    columns, shares = input_columns(held_out), np.array(held_out["labels"][:])
+    found = logits(TorchEngine(network), columns, padding)
+    fitted = Decision(taught.decision.task).calibrated(found, shares)
+    folded = fold(network, columns, padding, found, fitted)
+    return as_kept(found, fitted.fit(found, taught.answers), folded)[1]
