@@ -162,7 +162,7 @@ def train(
 
 
 @app.command()
-@with_settings(*CHECKING, "base", "max_length")
+@with_settings(*CHECKING, "base", "max_length", "long")
 def check(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     as_json: AsJson = False,
@@ -184,7 +184,7 @@ def check(
 
 
 @app.command()
-@with_settings("validation", "test", *READING, "language", "base", "max_length", "precision", "seed")
+@with_settings("validation", "test", *READING, "language", "base", "max_length", "long", "stride", "precision", "seed")
 def audit(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     output: Annotated[

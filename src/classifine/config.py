@@ -21,6 +21,7 @@ from classifine.labels import Task
 # Of a setting that, unlike the others, nothing stands in for where it is not given.
 OFF: dict[str, Any] = {"off": True}
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+LongTexts = Literal["truncate", "head-tail", "windows"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -121,6 +122,16 @@ class Model(Section):
     )
     max_length: int | None = Field(
         None, examples=[128], ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
+    )
+    long: LongTexts = Field(
+        "truncate",
+        description="What is read of longer texts: the beginning (truncate), the beginning and the end (head-tail), or all, in windows whose logits are averaged (windows).",
+    )
+    stride: float = Field(
+        0.75,
+        ge=0.1,
+        le=1,
+        description="How far each window starts behind the one before, as a share of a window; less overlaps more. Needs --long windows.",
     )
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,

@@ -116,7 +116,7 @@ def _fit_once(
         if tracking is not None:
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
-        rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
+        rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
             trained = trained_weights(network)
             training = train(
@@ -125,11 +125,14 @@ def _fit_once(
                 callbacks=[tracking] if tracking is not None else [],
             )  # fmt: skip
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task)
-    # A text that fills all places is taken for one that was longer.
-    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
     known = {"decision": decision.as_json(), **told, **_after(training)}
-    record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
+    record = {**before, **known, "trained_weights": trained, "train_rows_cut": _longer(rows, recipe)}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+
+
+def _longer(rows: Any, recipe: Recipe) -> int:
+    """How many rows are longer than what is read at once; without windows one that fills all places is taken for longer."""
+    return int((np.array(rows["length"][:]) >= recipe.max_length + (recipe.long == "windows")).sum())
 
 
 def _decided(network: Any, validation: Any, padding: int, task: Task) -> tuple[Decision, dict[str, Any]]:
@@ -209,6 +212,8 @@ def _before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dic
         "recipe": recipe.as_json(),
         "columns": columns.as_json(),
         "max_length": recipe.max_length,
+        "long": recipe.long,
+        "stride": recipe.stride,
         "base": base.name,
         "base_origin": base.origin,
         "base_adapted_from": base.adapted_from,
