@@ -155,6 +155,10 @@ def comparisons(every: dict[str, list[Judged]]) -> Iterator[str]:
         if len(runs) < 2 or runs[0].saved.labels.task != "single":
             continue
         one, other = runs[:2]
+        if not np.array_equal(one.test_truth, other.test_truth):
+            raise SystemExit(
+                f"The seeds of {name} were judged on different test rows. Remove {one.folder} and {other.folder}."
+            )
         decisions, truth = (one.saved.decision, other.saved.decision), one.test_truth
         scores = np.stack([one.saved.decision.scores(one.test), other.saved.decision.scores(other.test)])
         draw, same, found = np.random.default_rng(0), 0, 0

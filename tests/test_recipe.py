@@ -43,6 +43,8 @@ def test_small_encoders_read_few_pairs_a_few_times_only():
         for texts in ("long", "pairs")
     ]
     assert epochs == [12, 5, 12, 12]
+    heads = [choose(Train(), CPU, 1000, size, 256, texts="pairs").head_rate for size in (22_000_000, 110_000_000)]
+    assert heads == [1, 10]
     assert choose(Train(epochs=9), CPU, 1000, 22_000_000, 256, texts="pairs").epochs == 9
 
 

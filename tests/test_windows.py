@@ -189,7 +189,9 @@ def documents(saved):
     return encode(rows, saved.tokenizer, saved.labels, CUT, ALL)
 
 
-def test_a_document_is_one_row(saved):
+@pytest.mark.parametrize("portion", [100, 1 << 20])
+def test_a_document_is_one_row(saved, monkeypatch, portion):
+    monkeypatch.setattr(encoding, "_PORTION", portion)
     rows = documents(saved)
     assert len(rows) == 6
     assert [len(sizes) for sizes in rows[WINDOWS]] == [1, 37, 2, 1, 3, 6]

@@ -101,9 +101,9 @@ def with_settings(*wanted: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def _flag(name: str, field: Any) -> inspect.Parameter:
-    text = (
-        field.description if field.default in (None, (), False) else f"{field.description} [default: {field.default}]"
-    )
+    on = field.default is True
+    quiet = on or field.default in (None, (), False)
+    text = field.description if quiet else f"{field.description} [default: {field.default}]"
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
     kind: Any = field.annotation
     if get_origin(kind) is tuple:
@@ -113,7 +113,8 @@ def _flag(name: str, field: Any) -> inspect.Parameter:
     else:
         annotation = kinds[0] | None
     flag = f"--{name.replace('_', '-')}"
-    option = typer.Option(flag, help=text, show_default=False)
+    # What is done anyway needs a way to say no.
+    option = typer.Option(f"{flag}/--no{flag[1:]}" if on else flag, help=text, show_default=False)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation, option]
     )
@@ -418,7 +419,8 @@ def explain(
 ) -> None:
     """Say why a text has its label: how much each word adds to the label's logit.
 
-    A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows.
+    A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows; of a
+    classifier that was trained with --long windows what it adds to the mean of all.
     """
     from classifine import use
     from classifine.report.explained import show

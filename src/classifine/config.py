@@ -170,7 +170,7 @@ class Train(Section):
         examples=[10],
         gt=0,
         le=1000,
-        description="Learning rate of the new head, as a multiple; 10, with --adapter 1.",
+        description="Learning rate of the new head, as a multiple; 10, with --adapter and for pairs on small bases 1.",
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")
@@ -187,6 +187,9 @@ class Train(Section):
     )
     ascent_share: float = Field(
         1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
+    )
+    averaging: bool = Field(
+        True, description="Judge and keep the running mean of the weights, not the last step's; on."
     )
     metric: Literal[
         "accuracy", "macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "mcc",

@@ -99,23 +99,32 @@ def pad_id(tokenizer: Any) -> int:
 
 def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int, long: Long = TRUNCATE) -> "Dataset":
     """A split as token ids and targets, in the order of its rows."""
-    from datasets import Dataset
+    from datasets import Dataset, concatenate_datasets
 
-    columns = encode_texts(split.texts, tokenizer, max_length, long)
-    columns["labels"] = labels.targets(split.labels).tolist()
-    return Dataset.from_dict(columns)
+    targets, parts, done = labels.targets(split.labels).tolist(), list[Dataset](), 0
+    # Lists of numbers take many times the memory of a Dataset, which long documents read as a whole can fill.
+    for columns in _by_portion(split.texts, tokenizer, max_length, long):
+        count = len(columns["length"])
+        parts.append(Dataset.from_dict({**columns, "labels": targets[done : done + count]}))
+        done += count
+    return concatenate_datasets(parts)
 
 
-def encode_texts(texts: Sequence[Text], tokenizer: Any, max_length: int, long: Long = TRUNCATE) -> dict[str, list[Any]]:
+def encode_texts(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[Any]]:
     """The columns of token ids and `length`, without targets, in the order of the texts."""
     columns: dict[str, list[Any]] = {}
+    for part in _by_portion(texts, tokenizer, max_length, TRUNCATE):
+        for name, values in part.items():
+            columns.setdefault(name, []).extend(values)
+    return columns
+
+
+def _by_portion(texts: Sequence[Text], tokenizer: Any, max_length: int, long: Long) -> Iterator[dict[str, list[Any]]]:
     for start in range(0, len(texts), _CHUNK):
         chunk = texts[start : start + _CHUNK]
         for part in portions(chunk, long):
-            for name, values in tokenise(chunk[part], tokenizer, max_length, long).items():
-                columns.setdefault(name, []).extend(values)
-    columns["length"] = [len(ids) for ids in columns["input_ids"]]
-    return columns
+            columns: dict[str, list[Any]] = {**tokenise(chunk[part], tokenizer, max_length, long)}
+            yield {**columns, "length": [len(ids) for ids in columns["input_ids"]]}
 
 
 def pad(columns: dict[str, list[list[int]]], pad_id: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from classifine.infer.forward import logits
 from classifine.labels import Task
 from classifine.model.folder import in_head, output_layer
 from classifine.say import Say
+from classifine.train.averaging import Average
 from classifine.train.documents import INPUTS, collator, one_loss_a_document, parts_of
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
@@ -58,6 +59,7 @@ class JudgedTrainer(Trainer):
     standard deviation of numbers that are its targets.
 
     With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
+    With `average` an evaluation, and what callbacks keep of it, is of the mean of the weights so far.
     A batch of documents with more windows than it may have rows is worked through in parts, whose gradients add up.
     """
 
@@ -68,6 +70,7 @@ class JudgedTrainer(Trainer):
         head_rate: float,
         spread: float = 1.0,
         sharpness: Sharpness | None = None,
+        average: Average | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -78,6 +81,9 @@ class JudgedTrainer(Trainer):
         self._head_rate = head_rate
         self._spread = spread
         self._sharpness = sharpness
+        self._average = average
+        if average is not None:
+            self.add_callback(average)
         self._ahead: list[Any] = []
         self._before: list[Any] = []
         self._losses: list[Tensor] = []
@@ -86,11 +92,17 @@ class JudgedTrainer(Trainer):
         self.remove_callback(PrinterCallback)
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
-        """Judge the network as it stands and tell the callbacks, as the Trainer expects of it."""
-        found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
-        self.log(found)
-        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        """Judge the network and tell the callbacks, as the Trainer expects of it."""
+        with self._as_judged():
+            found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
+            self.log(found)
+            self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def _as_judged(self) -> contextlib.AbstractContextManager[None]:
+        if self._average is None:
+            return contextlib.nullcontext()
+        return self._average.standing_in(self.model, self.state.global_step)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the next optimiser step, which the way up needs all at once."""
@@ -343,6 +355,7 @@ def walk(
         head_rate=recipe.head_rate,
         spread=spread,
         sharpness=recipe.sharpness,
+        average=Average() if recipe.averaging else None,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():
