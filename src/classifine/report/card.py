@@ -287,11 +287,12 @@ def _plain(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     way, limit = record.get("long", "truncate"), record["max_length"]
     if way == "truncate":
         return ""
+    first = " (the first window)" if way == "windows" else ""
     ours = "all of a longer text, in windows" if way == "windows" else "the beginning and the end of a longer one"
     found = evaluation.get("plain")
     difference = f" On the rows of the evaluation it so reaches {numbers(found)}." if found else ""
     return (
-        f"The plain pipeline reads the first {limit} tokens of a text only (the first window); the numbers above are of "
+        f"The plain pipeline reads the first {limit} tokens of a text only{first}; the numbers above are of "
         f"classifine, which reads {ours}.{difference}\n\n"
     )
 
