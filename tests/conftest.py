@@ -75,7 +75,8 @@ def settings(source, base, **train):
     from classifine.config import build
 
     values = {**QUICK, **train}
-    model = {"base": str(base), "max_length": values.pop("max_length")}
+    model = {name: values.pop(name) for name in ("max_length", "long", "stride") if name in values}
+    model["base"] = str(base)
     return build({"data": {"source": str(source)}, "model": model, "train": values})
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from conftest import TOPICS, made_up
 
 from classifine import TextClassifier, use
 from classifine.config import Data
+from classifine.data.read import from_lists
 from classifine.errors import ConfigError, DataError, ModelError
 from classifine.infer.engine import open_engine
 from classifine.infer.predict import text_logits
@@ -54,6 +56,16 @@ def test_float32_answers_as_torch_does(exported, target):
     assert np.abs(found - exact).max() < 1e-5
     rough = saved.decision.scores(text_logits(saved, TEXTS, open_engine(saved, target, "int8")))
     assert 1e-5 < np.abs(rough - exact).max() < 0.2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_windows_of_long_texts_are_pooled_alike(exported, target):
+    saved = load(exported[0])
+    saved = replace(saved, record={**saved.record, "max_length": 16, "long": "windows", "stride": 0.75})
+    found = text_logits(saved, TEXTS, open_engine(saved, target, "float32"))
+    assert np.abs(found - text_logits(saved, TEXTS)).max() < 1e-5
+    rows = from_lists(TEXTS, [saved.labels.names[0]] * len(TEXTS), "validation", "single")
+    assert {len(batch["input_ids"][0]) <= 16 for batch in exporting._calibration(saved, rows)} == {True}
 
 
 @pytest.mark.parametrize(

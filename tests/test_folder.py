@@ -87,8 +87,8 @@ def test_records_that_are_not_whole(copy):
 
 
 def test_a_newer_format_is_refused_not_misread(copy):
-    edit(copy / "classifine.json", format=2)
-    with pytest.raises(ModelError, match=r"newer classifine \(format 2\). Update classifine"):
+    edit(copy / "classifine.json", format=3)
+    with pytest.raises(ModelError, match=r"newer classifine \(format 3\). Update classifine"):
         load(copy)
 
 

@@ -10,7 +10,7 @@ import classifine
 from classifine import config
 
 ROOT = Path(classifine.__file__).parent
-FACTS = {"errors": 0, "say": 0, "doubt": 3, "labels": 1, "config": 2, "decide": 2, "metrics": 3}
+FACTS = {"errors": 0, "say": 0, "doubt": 3, "labels": 1, "config": 2, "decide": 2, "metrics": 3, "windows": 3}
 ROOMS = {
     "data": 4,
     "model": 4,

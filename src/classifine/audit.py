@@ -22,7 +22,8 @@ from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
 from classifine.report.curve import FEWEST
 from classifine.say import Say
-from classifine.train.recipe import look_at_hardware
+from classifine.train.recipe import check_long, look_at_hardware
+from classifine.windows import Long
 
 PACKAGES = ("cleanlab", "datasketch")
 
@@ -35,6 +36,7 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     """
     _check_packages()
     _check_list(output, overwrite)
+    check_long(config.model)
     found = read_splits(config.data)
     for note in found.notes:
         say(f"data    {note}")
@@ -49,7 +51,8 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     hardware = look_at_hardware()
     precision = "bf16" if config.train.precision != "float32" and hardware.bf16 else "float32"
     say(f"reading {len(texts)} texts as vectors, {precision} on the {hardware.device}")
-    vectors = embed(texts, base, base.max_length(config.model.max_length), precision)
+    long = Long(config.model.long, config.model.stride)
+    vectors = embed(texts, base, base.max_length(config.model.max_length), precision, long)
     result = report.audit(rows, vectors, curve, config.train.seed)
     if curve and result.curve is None:
         say(f"no learning curve: it takes {FEWEST} rows with labels")

@@ -217,7 +217,7 @@ def tune(
 
 
 @app.command()
-@with_settings(*CHECKING, "base", "max_length")
+@with_settings(*CHECKING, "base", "max_length", "long")
 def check(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     as_json: AsJson = False,
@@ -239,7 +239,7 @@ def check(
 
 
 @app.command()
-@with_settings("validation", "test", *READING, "language", "base", "max_length", "precision", "seed")
+@with_settings("validation", "test", *READING, "language", "base", "max_length", "long", "stride", "precision", "seed")
 def audit(
     data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
     output: Annotated[
@@ -473,7 +473,8 @@ def explain(
 ) -> None:
     """Say why a text has its label: how much each word adds to the label's logit.
 
-    A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows.
+    A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows; of a
+    classifier that was trained with --long windows what it adds to the mean of all.
     """
     from classifine import use
     from classifine.report.explained import show

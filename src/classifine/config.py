@@ -24,6 +24,7 @@ Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 Searched = Literal[
     "base", "learning_rate", "epochs", "batch_size", "weight_decay", "schedule", "warmup", "head_rate", "optimizer"
 ]
+LongTexts = Literal["truncate", "head-tail", "windows"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -124,6 +125,16 @@ class Model(Section):
     )
     max_length: int | None = Field(
         None, examples=[128], ge=8, le=8192, description="Tokens kept of each text; 256 or what the base has room for."
+    )
+    long: LongTexts = Field(
+        "truncate",
+        description="What is read of longer texts: the beginning (truncate), the beginning and the end (head-tail), or all, in windows whose logits are averaged (windows).",
+    )
+    stride: float = Field(
+        0.75,
+        ge=0.1,
+        le=1,
+        description="How far each window starts behind the one before, as a share of a window; less overlaps more. Needs --long windows.",
     )
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,

@@ -26,6 +26,7 @@ from classifine.model.hub import check_name, require_token, talking
 from classifine.model.static import DENSE
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
+from classifine.windows import TRUNCATE
 
 # What is published of a folder; everything else stays, and is named.
 PATTERNS = (
@@ -135,7 +136,7 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
     # Before anything is sent: a folder that does not load would take the place of one that does.
     saved = load(folder)
     texts = _sample(folder, saved)
-    expected = saved.decision.scores(text_logits(saved, texts))
+    expected = saved.decision.scores(text_logits(saved, texts, long=TRUNCATE))  # all that plain transformers can
     for line in file_lines(folder, target.repository):
         say(f"publish {line}")
     again = again or target.command(folder)

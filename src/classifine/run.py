@@ -4,11 +4,14 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from classifine import publish
 from classifine.config import Config, Data, Hub
@@ -17,7 +20,7 @@ from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language, languages_of
 from classifine.data.lengths import token_lengths
-from classifine.data.read import Split, Splits, read_splits
+from classifine.data.read import Split, Splits, Text, read_splits
 from classifine.data.seen import fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
 from classifine.errors import ConfigError, ModelError
@@ -33,6 +36,7 @@ from classifine.report.page.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, w
 from classifine.report.page.why import ERRORS, explained_errors
 from classifine.report.text import evaluation_lines, report_lines, seed_lines
 from classifine.say import Say
+from classifine.windows import TRUNCATE
 
 if TYPE_CHECKING:
     from classifine.train.plan import Plan
@@ -89,7 +93,7 @@ def keep(
     evaluation = _judge(place, classifier, data.three, data.language.mixed, say)
     record = {**classifier.record, **_about_rows(name, data, wanted)}
     save(place, classifier.network, classifier.tokenizer, data.labels, record)
-    about = {**data.report.as_json(), **_lengths(data, classifier.max_length)}
+    about = {**data.report.as_json(), **_lengths(data, classifier)}
     write_json(place / REPORT, {**about, "train_texts": train_texts(data.three.train.texts)})
     write_json(place / EVALUATION, evaluation.as_json())
     write_lines(place / HISTORY, map(json_text, history))
@@ -107,12 +111,13 @@ def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
 
 def _check_faces(config: Config) -> None:
     """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
-    from classifine.train.recipe import check_adapter, check_keep
+    from classifine.train.recipe import check_adapter, check_keep, check_long
     from classifine.train.track import check_trackers
 
     check_trackers(config.train.track)
     check_adapter(config.model)
     check_keep(config.train)
+    check_long(config.model)
     if config.hub.every_save and config.train.seeds > 1:
         raise ConfigError(
             "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."
@@ -212,13 +217,18 @@ def check(config: Config) -> DataReport:
 
 def _check(found: Splits, config: Config, base: Base, language: Language) -> DataReport:
     room = base.max_length(config.model.max_length)
-    return check_splits(found, config.data, token_counter(base.folder), room, language)
+    # Who asked for something else than a cut has no need to be told of it.
+    counter = token_counter(base.folder) if config.model.long == "truncate" else None
+    return check_splits(found, config.data, counter, room, language)
 
 
-def _lengths(data: Prepared, max_length: int) -> dict[str, Any]:
+def _lengths(data: Prepared, classifier: Saved) -> dict[str, Any]:
     """How long the texts are that the run used; nothing where the base has no tokenizer.json to count by."""
     count_tokens = token_counter(data.base.folder)
-    return {} if count_tokens is None else {"tokens": token_lengths(data.three.all, count_tokens, max_length)}
+    if count_tokens is None:
+        return {}
+    found = token_lengths(data.three.all, count_tokens, classifier.max_length)
+    return {"tokens": {**found, "long": classifier.long.way}}
 
 
 def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say: Say) -> Evaluation:
@@ -230,13 +240,18 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say:
     simpler = baselines(three.train.texts, learned, test.texts, truth, labels.task)
     evaluation = evaluate(
         found, truth, labels, decision, simpler, classifier.record.get("calibration"), test.texts,
-        languages_of(test.texts) if mixed else (),
+        languages_of(test.texts) if mixed else (), _plain_logits(classifier, test.texts),
     )  # fmt: skip
     scores = decision.scores(found)
     write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
     for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
         say(f"test    {line}")
     return evaluation
+
+
+def _plain_logits(classifier: Saved, texts: Sequence[Text]) -> NDArray[np.float32] | None:
+    """What plain transformers answers, which reads the beginning of a text; None where that is what we do."""
+    return None if classifier.long.way == "truncate" else text_logits(classifier, texts, long=TRUNCATE)
 
 
 def _report(place: Path, classifier: Saved, say: Say) -> None:

@@ -349,7 +349,8 @@ def _too_long(train: Split, count_tokens: Callable[[Sequence[str]], list[int]], 
         yield Fault(
             "too-long", "warning", "train",
             f"{about}{count} row{'s' * (count != 1)} of {train.source} ({count / len(train):.1%}) {'have' if count != 1 else 'has'} more than {max_length} tokens, such as {_rows([ids[i] for i in cut])}.",
-            "Their end is cut off; --max-length changes that.", tuple(ids[i] for i in cut),
+            "Their end is cut off; --max-length changes that, --long head-tail keeps the beginning and the end, and "
+            "--long windows reads all of them.", tuple(ids[i] for i in cut),
         )  # fmt: skip
 
 

@@ -8,18 +8,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.data.encode import pad_id, tokenise
+from classifine.data.encode import pad_id, portions, tokenise
 from classifine.data.read import Text
 from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
 from classifine.model.base import Base
 from classifine.model.folder import load_encoder
+from classifine.windows import TRUNCATE, Long
 
 _CHUNK = 10_000  # texts whose token ids are held at once
 
 
-def embed(texts: Sequence[Text], base: Base, max_length: int, precision: str) -> NDArray[np.float32]:
+def embed(
+    texts: Sequence[Text], base: Base, max_length: int, precision: str, long: Long = TRUNCATE
+) -> NDArray[np.float32]:
     """Vectors (texts, width) of length 1; of a pair those of both texts, how they differ and where they agree.
+
+    Of a text in windows it is the mean of theirs.
 
     `precision` is "float32" or "bf16". Raises ModelError where the base does not load.
     """
@@ -29,8 +34,10 @@ def embed(texts: Sequence[Text], base: Base, max_length: int, precision: str) ->
     def vectors(given: Sequence[str]) -> NDArray[np.float32]:
         result = np.empty((len(given), engine.width), dtype=np.float32)
         for start in range(0, len(given), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            result[part] = logits(engine, tokenise(given[part], tokenizer, max_length), filler)
+            chunk = given[start : start + _CHUNK]
+            for part in portions(chunk, long):
+                columns = tokenise(chunk[part], tokenizer, max_length, long)
+                result[start : start + _CHUNK][part] = logits(engine, columns, filler)
         return of_length_one(result)
 
     if all(isinstance(text, str) for text in texts):

@@ -53,7 +53,8 @@ class Explanation:
     """What the words of a text add to one label.
 
     `label` is its name, `score` what `predict` gives it. `windows` counts the parts in which a text was read that is
-    too long for the network; a word has the mean of those that hold it. Of integrated gradients the attributions add up
+    too long for the network; a word has the mean of those that hold it, or where `predict` reads them all what it adds
+    to their mean logit. Of integrated gradients the attributions add up
     to the logit of the text less that of a text of nothing but padding, but for the `gap` (in logits; of several
     windows the largest) that `steps` points of the path leave; occlusion has neither.
     """
@@ -107,12 +108,12 @@ def explain(
     text = whole(text) if isinstance(text, str) else (whole(text[0]), whole(text[1]))
     scores = saved.decision.scores(text_logits(saved, [text]))
     ids = _ids(saved, labels) if labels else _given(saved, scores)
-    reading = read(text, saved.tokenizer, saved.max_length)
+    reading = read(text, saved.tokenizer, saved.max_length, saved.long)
     if not reading.words:  # characters that this tokenizer drops
         raise DataError(NO_WORDS)
     found = (_integrated if method == "gradients" else _left_out)(saved, reading, ids)
     values, parts = _combined(reading, found.values), (text,) if isinstance(text, str) else text
-    seen = set(reading.windows[0])
+    seen = reading.read
     return tuple(
         Explanation(
             text, saved.labels.names[label], float(scores[0, label]), method,
@@ -273,8 +274,11 @@ def _centred(saved: Saved, found: Any) -> Any:
 def _combined(reading: Reading, values: Floats) -> Floats:
     """Attributions (words, labels) from those of each window: the mean of the windows that hold most of a word.
 
-    That is all of it, unless a word is longer than what windows share.
+    That is all of it, unless a word is longer than what windows share. Where the answer is the mean of all windows the
+    attributions are, too: a word adds nothing to those that do not hold it.
     """
+    if reading.judged > 1:
+        return np.asarray(values.mean(axis=0), dtype=np.float64)
     held = np.array(
         [[len(set(span.places) & inside) for span in reading.words] for inside in map(set, reading.windows)]
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from classifine.data.encode import pad_id, tokenise
+from classifine.data.encode import pad_id, portions, tokenise
 from classifine.data.formats import Row
 from classifine.data.read import Text, texts_of
 from classifine.doubt import likeness
@@ -20,6 +20,7 @@ from classifine.infer.ahead import BREATH, REST, ahead
 from classifine.infer.engine import Engine, TorchEngine
 from classifine.infer.forward import logits, logits_by_batch
 from classifine.model.folder import Saved
+from classifine.windows import Long
 
 CHUNK = 1024  # rows that are sorted by length together: enough for little padding, little enough for memory
 
@@ -47,18 +48,27 @@ class Wanted:
     unlike: bool = False
 
 
-def text_logits(saved: Saved, texts: Sequence[Text], engine: Engine | None = None) -> NDArray[np.float32]:
-    """Logits (texts, labels), in the order of the texts; without an engine those of plain transformers."""
+def text_logits(
+    saved: Saved, texts: Sequence[Text], engine: Engine | None = None, long: Long | None = None
+) -> NDArray[np.float32]:
+    """Logits (texts, labels), in the order of the texts; without an engine those of torch.
+
+    What is read of long texts is what the classifier was trained on, or what is named: TRUNCATE is plain transformers.
+    """
     if not texts:
         return np.empty((0, len(saved.labels)), dtype=np.float32)
-    columns = tokenise(texts, saved.reader, saved.max_length)
-    return logits(engine or TorchEngine(saved.network), columns, pad_id(saved.reader))
+    runner, way = engine or TorchEngine(saved.network), long or saved.long
+    found = [
+        logits(runner, tokenise(texts[part], saved.reader, saved.max_length, way), pad_id(saved.reader))
+        for part in portions(texts, way)
+    ]
+    return np.concatenate(found)
 
 
 def scored_chunks(
     saved: Saved, engine: Engine, rows: Iterable[Row], text: Sequence[str], pair: str | None
 ) -> Iterator[list[tuple[Row, Judged | None]]]:
-    """Chunks of rows with what was found about their text, in order; None where there is no text to judge.
+    """Rows with what was found about their text, in order, some at a time; None where there is no text to judge.
 
     Reading, tokenising and the network run in threads of their own, a few chunks ahead of what is taken.
     """
@@ -72,9 +82,11 @@ def scored_chunks(
                 return
             yield BREATH
             asked = [texts_of(row, text, pair) for row in chunk]
-            places = [i for i, one in enumerate(asked) if one is not None]
-            given = [one for one in asked if one is not None]
-            yield chunk, places, tokenise(given, saved.reader, saved.max_length) if given else {"input_ids": []}
+            for part in portions(asked, saved.long):
+                places = [i for i, one in enumerate(asked[part]) if one is not None]
+                given = [one for one in asked[part] if one is not None]
+                columns = tokenise(given, saved.reader, saved.max_length, saved.long) if given else {"input_ids": []}
+                yield chunk[part], places, columns
 
     def scored() -> Iterator[list[tuple[Row, Judged | None]]]:
         for chunk, places, columns in ahead(tokenised()):

@@ -10,7 +10,7 @@ from typing import Any
 
 from classifine.data.read import Text
 from classifine.errors import ModelError
-from classifine.model.folder import quiet_transformers
+from classifine.windows import STRIDE, TRUNCATE, WINDOWS, Long, read_together, sides, windows
 
 # What stands inside words beside letters, marks and digits: apostrophes, and the joiners of Indic and Persian scripts.
 _JOINING = frozenset("'’_\u200c\u200d")
@@ -37,23 +37,39 @@ class Reading:
     """The tokens of a text or pair, uncut: what each is (`columns`, a value a token), and which `words` they make up.
 
     `special` are the places of the tokens that stand around every text. Each window holds the places of the tokens
-    that fit into the network together; the first is what `predict` reads, and every word is in one of them.
+    that fit into the network together, and every word is in one of them. The first `judged` of them are what `predict`
+    reads: one, or all where the logits of windows are pooled.
     """
 
     columns: dict[str, list[int]]
     special: frozenset[int]
     words: tuple[Span, ...]
     windows: tuple[tuple[int, ...], ...]
+    judged: int = 1
+
+    @property
+    def read(self) -> frozenset[int]:
+        """The places that `predict` reads."""
+        return frozenset(place for window in self.windows[: self.judged] for place in window)
 
     def rows(self, chosen: Sequence[Sequence[int]]) -> dict[str, list[list[int]]]:
         """Token ids of rows that hold the chosen places, as `infer.forward.logits` takes them."""
         return {name: [[values[i] for i in places] for places in chosen] for name, values in self.columns.items()}
 
+    def without(self, gone: Sequence[frozenset[int]]) -> dict[str, list[list[int]]]:
+        """The same of rows that are what `predict` reads without the places that are `gone` of each, in its windows."""
+        kept = [[[p for p in window if p not in own] for window in self.windows[: self.judged]] for own in gone]
+        return {
+            **self.rows([[place for window in row for place in window] for row in kept]),
+            WINDOWS: [[len(window) for window in row] for row in kept],
+        }
 
-def read(text: Text, tokenizer: Any, max_length: int) -> Reading:
+
+def read(text: Text, tokenizer: Any, max_length: int, long: Long = TRUNCATE) -> Reading:
     """A text or pair by a transformers tokenizer, in windows of `max_length` tokens.
 
-    A long text is cut every three quarters of a window, so that what stands at an edge is also read in its context.
+    They are those that `predict` reads. Where it reads a part of the text, others follow that hold the rest, each
+    three quarters of a window behind the last, so that what stands at an edge is also read in its context.
     Raises ModelError where the tokenizer does not tell where its tokens stand.
     """
     parts = (text,) if isinstance(text, str) else text
@@ -62,33 +78,28 @@ def read(text: Text, tokenizer: Any, max_length: int) -> Reading:
             f"The tokenizer of this classifier ({type(tokenizer).__name__}) does not tell where its tokens stand; "
             "expected one with a tokenizer.json. Train on another base."
         )
-    with quiet_transformers():  # which would warn of a long text, though it is never read as a whole
-        whole = tokenizer(*parts, truncation=False, return_offsets_mapping=True, return_attention_mask=False)
-    kept = tokenizer(*parts, truncation=True, max_length=max_length).sequence_ids()
-    of_part = whole.sequence_ids()
-    places = [[i for i, part in enumerate(of_part) if part == number] for number in range(len(parts))]
-    special = frozenset(i for i, part in enumerate(of_part) if part is None)
-    rooms = [sum(part == number for part in kept) for number in range(len(parts))]
+    # It would warn of a long text, though it is never read as a whole.
+    whole = tokenizer(*parts, truncation=False, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
+    special, places = sides(whole.sequence_ids(), len(parts))
     words: list[Span] = []
     for number, part in enumerate(parts):
         words += _words(part, number, [(i, *whole["offset_mapping"][i]) for i in places[number]])
     columns = {name: list(whole[name]) for name in whole if name in ("input_ids", "token_type_ids")}
-    windows = tuple(tuple(sorted([*special, *inside])) for inside in _windows(places, rooms))
-    return Reading(columns, special, tuple(words), windows)
+    judged = read_together(places, max_length - len(special), long)
+    others = () if long.way == "windows" else _others(places, judged[0], long)
+    inside = tuple(tuple(sorted([*special, *own])) for own in (*judged, *others))
+    return Reading(columns, frozenset(special), tuple(words), inside, len(judged))
 
 
-def _windows(places: Sequence[Sequence[int]], rooms: Sequence[int]) -> Iterator[list[int]]:
-    """The places of text in each window; where both of a pair are too long they advance side by side."""
-    starts = [_starts(len(own), room) for own, room in zip(places, rooms, strict=True)]
-    most = max(len(own) for own in starts)
-    for i in range(most):
-        begins = [own[i * len(own) // most] for own in starts]
-        yield [p for own, begin, room in zip(places, begins, rooms, strict=True) for p in own[begin : begin + room]]
-
-
-def _starts(tokens: int, room: int) -> list[int]:
-    last = tokens - room
-    return [*range(0, last, max(1, room - room // 4)), last] if room and last > 0 else [0]
+def _others(places: Sequence[Sequence[int]], judged: Sequence[int], long: Long) -> Iterator[list[int]]:
+    """Windows of the size of what `predict` reads of a text that hold what it does not."""
+    read = set(judged)
+    rooms = [sum(place in read for place in own) for own in places]
+    if all(len(own) == room for own, room in zip(places, rooms, strict=True)):
+        return
+    for window in windows(places, rooms, STRIDE):
+        if not read.issuperset(window):
+            yield window
 
 
 def _words(text: str, part: int, tokens: Sequence[tuple[int, int, int]]) -> Iterator[Span]:

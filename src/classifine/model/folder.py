@@ -13,11 +13,12 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from classifine.config import LongTexts
 from classifine.decide import Decision
 from classifine.doubt import Doubt
 from classifine.errors import ConfigError, ModelError, OutputError
@@ -26,6 +27,7 @@ from classifine.model.base import MODULES, Base, Pooling, is_network
 from classifine.model.hub import located, reason
 from classifine.model.static import is_static
 from classifine.model.words import described, plain
+from classifine.windows import STRIDE, TRUNCATE, Long
 
 RECORD = "classifine.json"
 REPORT = "data_report.json"  # what was found in the rows; it quotes them, so it is never published
@@ -33,7 +35,9 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-
 # What prediction reads from the record.
 NEEDED = {"task": str, "labels": list, "label_kind": str, "max_length": int, "decision": dict, "columns": dict}
 COLUMNS = ("text", "pair", "label", "indicators", "separator")
-FORMAT = 1  # of the record; a folder written by a newer one is refused, not misread
+# Of the record; a folder written by a newer one is refused, not misread. What an older one would read as it should still
+# gets the first; the second says what is read of long texts.
+FORMAT, FIRST_FORMAT = 2, 1
 # Without the second, transformers asks on standard output whether to run code that a folder brings along.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # What transformers calls the tasks: its loss and the activation of its pipeline follow from it.
@@ -87,8 +91,20 @@ class Saved:
 
     @property
     def max_length(self) -> int:
-        """Tokens kept of each text, in training and since."""
+        """Tokens that are read at once, in training and since."""
         return int(self.record["max_length"])
+
+    @property
+    def long(self) -> Long:
+        """What is read of texts with more tokens than that, in training and since."""
+        return long_of(self.record)
+
+
+def long_of(record: Mapping[str, Any]) -> Long:
+    """What a record says of long texts; ValueError where it is damaged."""
+    if record.get("long", "truncate") not in get_args(LongTexts):
+        raise ValueError(f"'long' is {record['long']!r}")
+    return Long(record.get("long", "truncate"), float(record.get("stride") or STRIDE))
 
 
 @contextlib.contextmanager
@@ -326,6 +342,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         if record["task"] not in PROBLEM_TYPES:
             raise ValueError(f"'task' is {record['task']!r}")
         Decision.from_json(record["task"], record["decision"])
+        long_of(record)
         if missing := [key for key in COLUMNS if key not in record["columns"]]:
             raise ValueError(f"its columns lack {', '.join(missing)}")
     except (ValueError, KeyError, TypeError) as error:
@@ -394,7 +411,8 @@ def save(place: Path, network: Any, tokenizer: Any, labels: Labels, record: dict
         room, tokenizer.model_max_length = tokenizer.model_max_length, record["max_length"]
         tokenizer.save_pretrained(place)
         tokenizer.model_max_length = room
-    known = {"format": FORMAT, "task": labels.task, "labels": list(labels.names), "label_kind": labels.kind}
+    form = FIRST_FORMAT if long_of(record) == TRUNCATE else FORMAT
+    known = {"format": form, "task": labels.task, "labels": list(labels.names), "label_kind": labels.kind}
     about = described(tokenizer, place, record["columns"]["pair"] is not None, record["max_length"])
     write_json(place / RECORD, {**known, **record, "tokenizer": about})
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ Transformers may change what the file says when it loads it, so the two are comp
 this one is used only where they agreed. It knows nothing about networks.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,29 @@ class PlainTokenizer:
     type_ids: bool
 
     def __call__(
-        self, first: Sequence[str], second: Sequence[str] | None = None, **others: Any
-    ) -> dict[str, list[list[int]]]:
-        """Token ids, cut (of a pair the longer one first), without padding."""
+        self, first: Sequence[str], second: Sequence[str] | None = None, truncation: bool = True, **others: Any
+    ) -> "Tokens":
+        """Token ids, cut (of a pair the longer one first) unless that is not to be, without padding."""
         given = first if second is None else list(zip(first, second, strict=True))
-        found = self.backend.encode_batch_fast(given)
-        columns = {"input_ids": [one.ids for one in found]}
-        return {**columns, "token_type_ids": [one.type_ids for one in found]} if self.type_ids else columns
+        found = (self.backend if truncation else self._uncut).encode_batch_fast(given)
+        columns = Tokens({"input_ids": [one.ids for one in found]}, found)
+        if self.type_ids:
+            columns["token_type_ids"] = [one.type_ids for one in found]
+        return columns
+
+    @functools.cached_property
+    def _uncut(self) -> Any:
+        copy = type(self.backend).from_str(self.backend.to_str())
+        copy.no_truncation()
+        return copy
+
+
+class Tokens(dict[str, list[list[int]]]):
+    """Columns of token ids, and in `encodings` all that the tokenizers package tells of each text."""
+
+    def __init__(self, columns: dict[str, list[list[int]]], encodings: Sequence[Any]) -> None:
+        super().__init__(columns)
+        self.encodings = encodings
 
 
 def described(tokenizer: Any, folder: Path, pairs: bool, max_length: int) -> dict[str, Any] | None:

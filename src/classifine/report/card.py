@@ -51,7 +51,7 @@ def card(
         _metadata(record, evaluation, title, licence), f"# {title}", _what(record), _table_of_labels(record, evaluation),
         "## Intended use", _intended(record), "## Evaluation", *_judged(record, evaluation),
         "## Limits found", _found(record, evaluation), "## Data", *_data(record), "## Training", *_training(record),
-        "## Use", _use(record, where),
+        "## Use", _use(record, evaluation, where),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -285,7 +285,7 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
     shown = {
         **_steps(record, recipe),
         "precision": f"{recipe['precision']} on the {recipe['device']}",
-        "tokens kept of a text": recipe["max_length"],
+        **_read(recipe),
         "seed": record["seed"],
         "time": f"{record['train_seconds']:.0f} s, {record['train_rows_per_second']:.0f} rows/s",
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
@@ -331,7 +331,36 @@ def _adapter(recipe: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _use(record: Mapping[str, Any], where: str) -> str:
+def _read(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of a text is read."""
+    words = {
+        "head-tail": "the beginning and the end",
+        "windows": f"all, in windows each {recipe.get('stride') or 0:.0%} of one behind the last, their logits averaged",
+    }
+    way, limit = recipe.get("long", "truncate"), recipe["max_length"]
+    return (
+        {"tokens read at once": limit, "read of longer texts": words[way]}
+        if way in words
+        else {"tokens kept of a text": limit}
+    )
+
+
+def _plain(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    """What is lost in plain transformers; nothing where it is nothing."""
+    way, limit = record.get("long", "truncate"), record["max_length"]
+    if way == "truncate":
+        return ""
+    first = " (the first window)" if way == "windows" else ""
+    ours = "all of a longer text, in windows" if way == "windows" else "the beginning and the end of a longer one"
+    found = evaluation.get("plain")
+    difference = f" On the rows of the evaluation it so reaches {numbers(found)}." if found else ""
+    return (
+        f"The plain pipeline reads the first {limit} tokens of a text only{first}; the numbers above are of "
+        f"classifine, which reads {ours}.{difference}\n\n"
+    )
+
+
+def _use(record: Mapping[str, Any], evaluation: Mapping[str, Any], where: str) -> str:
     pair = record["columns"]["pair"] is not None
     text = '{"text": "a text", "text_pair": "another"}' if pair else '"a text"'
     own = '[("a text", "another")]' if pair else '["a text"]'
@@ -355,7 +384,7 @@ classify.encode({own})  # logits, in the order of the labels in config.json; {sc
 ```"""
     return f"""{plain}
 
-With classifine, {"and the thresholds of the table" if record["task"] == "multi" else "for many texts at once"}:
+{_plain(record, evaluation)}With classifine, {"and the thresholds of the table" if record["task"] == "multi" else "for many texts at once"}:
 
 ```python
 from classifine import TextClassifier

@@ -33,7 +33,8 @@ class Evaluation:
     """The metrics of one classifier on one set of rows; each metric is also an attribute, such as `.macro_f1`.
 
     `intervals` are the 95 % intervals (low, high) of the metrics, `uncalibrated` those of calibration as they would be
-    without the temperature that was fitted, `slices` those of short and long texts and of languages. `confusion` counts (true class, predicted class) in
+    without the temperature that was fitted, `plain` the headline metrics of plain transformers where those read less of
+    long texts, `slices` those of short and long texts and of languages. `confusion` counts (true class, predicted class) in
     label order, where one label is chosen.
     """
 
@@ -47,6 +48,7 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     uncalibrated: dict[str, float] = field(default_factory=dict)
     slices: tuple[Slice, ...] = ()
+    plain: dict[str, float] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> float:
         found: Mapping[str, float] = self.__dict__.get("metrics", {})
@@ -83,6 +85,7 @@ class Evaluation:
             "rows": self.rows,
             "metrics": {name: self._with_interval(name) for name in self.metrics},
             "uncalibrated": self.uncalibrated,
+            **({"plain": self.plain} if self.plain else {}),
             "baselines": [{"name": b.name, **b.metrics} for b in self.baselines],
             "verdict": self.verdict,
             "labels": list(self.labels),
@@ -101,11 +104,12 @@ def evaluate(
     calibration: Mapping[str, Any] | None = None,
     texts: Sequence[Text] = (),
     languages: Sequence[str | None] = (),
+    plain: Floats | None = None,
 ) -> Evaluation:
     """The Evaluation of `logits` (rows, labels) against `truth`, which `Labels.targets` makes.
 
     `calibration` is what the record says of it, for a look at the scores without; by `texts`, and `languages` where
-    they differ, parts of the rows are looked at, too.
+    they differ, parts of the rows are looked at, too. `plain` are the logits of plain transformers where they are others.
     """
     scores = decision.scores(logits)
     predicted = decision.choose(scores)
@@ -121,7 +125,13 @@ def evaluate(
         uncalibrated=_uncalibrated(logits, truth, decision, calibration) if calibration else {},
         labels=labels.names,
         slices=slices(texts, truth, predicted, labels.task, languages) if texts else (),
+        plain=_headline(plain, truth, decision) if plain is not None else {},
     )
+
+
+def _headline(logits: Floats, truth: NDArray[Any], decision: Decision) -> dict[str, float]:
+    found = metrics.judge(truth, decision.scores(logits), decision)
+    return {name: found[name] for name in metrics.HEADLINE[decision.task]}
 
 
 def _uncalibrated(

@@ -82,10 +82,12 @@ def _notes(one: Explanation) -> Iterator[str]:
         )
     if one.windows > 1:
         behind = sum(not word.read for word in one.words)
-        yield (
-            f"The text is too long for the network and was read in {one.windows} windows that overlap: "
-            f"a word has the mean of its windows. The score is of the first; predict does not read {behind} later words."
+        known = (
+            f"a word has the mean of its windows. The score is of the first; predict does not read {behind} other words."
+            if behind
+            else "a word has what it adds to their mean, which is what predict answers by."
         )
+        yield f"The text is too long for the network and was read in {one.windows} windows that overlap: {known}"
 
 
 def _largest(one: Explanation) -> float:

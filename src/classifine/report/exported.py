@@ -20,6 +20,7 @@ from classifine.metrics import HEADLINE, judge
 from classifine.model.export import FILES, Target, export_float, quantise
 from classifine.model.folder import Saved, write_json
 from classifine.say import Say
+from classifine.windows import taken_apart
 
 MAX_DROP = 0.5  # points of the first headline metric that int8 may cost
 MAX_ERROR = 1e-3  # between scores of torch and of an export in float32, as a share of scores that are larger than 1
@@ -85,13 +86,12 @@ def _difference(saved: Saved, path: Path) -> tuple[float, float]:
 
 
 def _calibration(saved: Saved, rows: Split) -> list[dict[str, Any]]:
-    """Batches of a row each, without padding, spread over the rows."""
+    """Batches of a row each, without padding, spread over the rows and the windows of long ones."""
     step = max(1, len(rows) // _CALIBRATION)
     texts = rows.texts[::step][:_CALIBRATION]
-    columns = tokenise(texts, saved.reader, saved.max_length)
-    return [
-        pad({name: [values[i]] for name, values in columns.items()}, pad_id(saved.reader)) for i in range(len(texts))
-    ]
+    columns, counts = taken_apart(tokenise(texts, saved.reader, saved.max_length, saved.long))
+    chosen = range(0, sum(counts), max(1, sum(counts) // _CALIBRATION))[:_CALIBRATION]
+    return [pad({name: [values[i]] for name, values in columns.items()}, pad_id(saved.reader)) for i in chosen]
 
 
 def _compared(saved: Saved, path: Path, rows: Split, max_drop: float, say: Say) -> dict[str, Any]:

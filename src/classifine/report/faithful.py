@@ -55,16 +55,14 @@ def faithfulness(saved: Saved, explanation: Explanation, order: Sequence[int] | 
     Words are deleted as tokens from what `predict` reads of the text; nothing moves up from behind it.
     """
     chosen = by_attribution(explanation) if order is None else list(order)
-    reading = read(explanation.text, saved.tokenizer, saved.max_length)
-    window = reading.windows[0]
+    reading = read(explanation.text, saved.tokenizer, saved.max_length, saved.long)
 
-    def without(words: Sequence[int]) -> list[int]:
-        gone = {place for word in words for place in reading.words[word].places}
-        return [place for place in window if place not in gone]
+    def places(words: Sequence[int]) -> frozenset[int]:
+        return frozenset(place for word in words for place in reading.words[word].places)
 
     firsts = [math.ceil(share * len(chosen)) for share in SHARES]
-    deleted = [without(chosen[:k]) for k in range(len(chosen) + 1)]
-    rows = reading.rows(deleted + [without(chosen[k:]) for k in firsts])
+    deleted = [places(chosen[:k]) for k in range(len(chosen) + 1)]
+    rows = reading.without(deleted + [places(chosen[k:]) for k in firsts])
     found = saved.decision.scores(logits(TorchEngine(saved.network), rows, pad_id(saved.tokenizer)))
     scores = found[:, saved.labels.label2id[explanation.label]]
     curve, left = scores[: len(deleted)], scores[len(deleted) :]

@@ -20,9 +20,7 @@ def limits(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator
     """A sentence in Markdown for each thing that the run showed to be weak, and for what it did not try."""
     yield from _weak_labels(evaluation)
     yield from _weak_parts(evaluation)
-    cut, limit = record.get("train_rows_cut", 0), record["max_length"]
-    more = f" Of the training rows {cut} fill that length or go beyond." if cut else ""
-    yield f"Texts are read up to {limit} tokens; what follows is not seen.{more}"
+    yield _length(record)
     own = record.get("language")
     known = (
         f"The training texts are in {code(own)}"
@@ -30,6 +28,17 @@ def limits(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator
         else "The training texts have no one language that could be told"
     )
     yield f"{known}; texts in other languages were not tried."
+
+
+def _length(record: Mapping[str, Any]) -> str:
+    cut, limit = record.get("train_rows_cut", 0), record["max_length"]
+    beyond = {
+        "truncate": f"Texts are read up to {limit} tokens; what follows is not seen.",
+        "head-tail": f"Of texts of more than {limit} tokens the beginning and the end are read; what is between is not seen.",
+        "windows": f"Texts of more than {limit} tokens are read in windows of as many, each of which sees nothing of the others.",
+    }[record.get("long", "truncate")]
+    filled = "are longer" if record.get("long") == "windows" else "fill that length or go beyond"
+    return beyond + (f" Of the training rows {cut} {filled}." if cut else "")
 
 
 def code(text: str) -> str:

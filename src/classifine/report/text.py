@@ -29,6 +29,8 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
         parts = [part for part in evaluation.slices if part.kind == kind]
         if parts:
             yield f"  {parts[0].metric} by {kind}: {', '.join(f'{part.name} {part.value:.4f}' for part in parts)}"
+    if evaluation.plain:
+        yield f"  in plain transformers, which read the beginning of a text: {numbers(evaluation.plain)}"
     for baseline in evaluation.baselines:
         yield f"  beside {baseline.name}: {numbers(baseline.metrics)}"
     yield evaluation.verdict

@@ -23,6 +23,7 @@ from classifine.train.probe import START, STRENGTHS, Probe, fit_head, fit_probe
 from classifine.train.progress import Kept, spoken
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, check_finite, input_columns, labelled, targets_of, train, validator
+from classifine.windows import pooled, taken_apart
 
 
 def learn(
@@ -74,7 +75,9 @@ def learn(
 def features(network: Any, rows: Any, pad_id: int, precision: str) -> NDArray[np.float32]:
     """What the encoder makes of encoded rows: vectors (rows, width) of length 1."""
     engine = EncoderEngine(network.encoder, precision, network.pooling)
-    return of_length_one(logits(engine, input_columns(rows), pad_id))
+    # Of windows each has its vector of length 1 before they are pooled, as the network has it.
+    columns, counts = taken_apart(input_columns(rows))
+    return np.stack(list(pooled(of_length_one(logits(engine, columns, pad_id)), counts)))
 
 
 @torch.no_grad()

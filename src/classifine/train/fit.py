@@ -171,7 +171,7 @@ def _fit_once(
         if tracking is not None:
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
         parts = (train_split, validation_split)
-        rows, validation = (encode(part, tokenizer, labels, recipe.max_length) for part in parts)
+        rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
             trained = trained_weights(network if recipe.method != "probe" else network.classifier)
             kept = None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch)
@@ -184,13 +184,16 @@ def _fit_once(
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
         decision, told = _decided(network, validation, pad_id(tokenizer), labels.task, seen)
-    # A text that fills all places is taken for one that was longer.
-    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
     known = {"decision": decision.as_json(), **told, **known_after(training)}
-    record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
+    record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     if probe is not None:
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
     return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
+
+
+def longer(rows: Any, recipe: Recipe) -> int:
+    """How many rows are longer than what is read at once; without windows one that fills all places is taken for longer."""
+    return int((np.array(rows["length"][:]) >= recipe.max_length + (recipe.long == "windows")).sum())
 
 
 def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -299,6 +302,8 @@ def known_before(config: Config, columns: Columns, base: Base, recipe: Recipe) -
         "recipe": recipe.as_json(),
         "columns": columns.as_json(),
         "max_length": recipe.max_length,
+        "long": recipe.long,
+        "stride": recipe.stride,
         "base": base.name,
         "base_origin": base.origin,
         "base_adapted_from": base.adapted_from,

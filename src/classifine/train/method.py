@@ -61,6 +61,8 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError(f"--method {method} does not learn {what}. Use --method finetune.")
     if method == "contrastive" and data.task == "multi":
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
+    if method == "contrastive" and model.long == "windows":
+        raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
     if method == "probe":
         _check_probe(config, model)
 

@@ -15,10 +15,11 @@ from classifine.data.split import ThreeSplits
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.say import Say
+from classifine.train.documents import collator, parts_of
 from classifine.train.fit import adapted, ready, seeded
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import collator, quicker
+from classifine.train.trainer import quicker
 
 # A forward pass takes a third of a step; validation runs one over its rows after each epoch, test one in the end.
 FORWARD = 1 / 3
@@ -64,7 +65,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     """The plan for these rows; loads the base and makes three steps to measure."""
     with seeded(config.train.seed):
         network, tokenizer, recipe = ready(three.train, labels, base, config, say)
-        rows = encode(three.train, tokenizer, labels, recipe.max_length)
+        rows = encode(three.train, tokenizer, labels, recipe.max_length, recipe.reading)
         with adapted(network, recipe, say):
             step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)
@@ -78,7 +79,8 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
 
 def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     """The time of a step on a batch of middling length, after one on the longest, which takes the most memory."""
-    lengths = rows["length"][:]
+    # Of the longest documents a step reads some windows only.
+    lengths = [min(length, recipe.max_length * recipe.most_windows) for length in rows["length"][:]]
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     mean = sum(lengths) / len(lengths)
     middle = min(range(len(order)), key=lambda place: abs(lengths[order[place]] - mean))
@@ -90,14 +92,15 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     optimizer = torch.optim.AdamW(
         [weight for weight in network.parameters() if weight.requires_grad], lr=0.0, weight_decay=0.0
     )
-    collate, took = collator(pad), 0.0
+    collate, took = collator(pad, recipe.most_windows), 0.0
     with quicker(network, recipe):
         for chosen in (longest, typical, typical):
             batch = {name: values.to(recipe.device) for name, values in collate([rows[i] for i in chosen]).items()}
             begin = time.monotonic()
-            with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                loss = network(**batch).loss
-            loss.backward()
+            for part, share in parts_of(batch, recipe.rows_at_once):
+                with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    loss = network(**part)["loss"] * share
+                loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             loss.item()  # waits for a GPU

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from classifine.config import Model, Train
+from classifine.config import LongTexts, Model, Train
 from classifine.data.encode import Kind
 from classifine.errors import ConfigError
 from classifine.labels import Task
 from classifine.model.folder import fastest_device, processors
+from classifine.windows import MOST_WINDOWS, Long
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -100,6 +101,8 @@ class Recipe:
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
     learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one. With `averaging` epochs are judged,
     and kept, by the mean of the weights along the way.
+    `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
+    `stride` is how far each starts behind the one before, as a share of it.
     """
 
     task: Task | None
@@ -131,6 +134,30 @@ class Recipe:
     lora_rank: int | None = None
     lora_alpha: float | None = None
     lora_dropout: float | None = None
+    long: LongTexts = "truncate"
+    stride: float | None = None
+
+    @property
+    def reading(self) -> Long:
+        """What is read of long texts, as `data.encode` takes it."""
+        return Long(self.long) if self.stride is None else Long(self.long, self.stride)
+
+    @property
+    def most_windows(self) -> int:
+        """Windows of a document in one step at most: no more than may be on a device at once, as it is never parted."""
+        return min(MOST_WINDOWS, self.rows_at_once)
+
+    @property
+    def long_in_words(self) -> str:
+        """What is read of long texts, with the flags that change it."""
+        if self.long == "truncate":
+            return f"texts cut at {self.max_length} tokens (--max-length)"
+        if self.long == "head-tail":
+            return f"of texts of more than {self.max_length} tokens the beginning and the end (--long, --max-length)"
+        return (
+            f"texts of more than {self.max_length} tokens in windows of as many, each {self.stride:.0%} of one behind the "
+            f"last; in training {self.most_windows} at most, drawn for each step (--long, --stride, --max-length)"
+        )
 
     @property
     def _optimizer_in_words(self) -> str:
@@ -181,7 +208,7 @@ class Recipe:
         dropout = "" if self.attention_dropout else ", no dropout on attention"
         where = [
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
-            f"texts cut at {self.max_length} tokens (--max-length)",
+            self.long_in_words,
         ]
         if self.method == "probe":
             return [
@@ -246,6 +273,7 @@ def choose(
     """
     model = model or Model()
     check_adapter(model)
+    check_long(model)
     metric = _checked_metric(config, hardware, task)
     precision = "bf16" if config.precision == "auto" and hardware.bf16 else config.precision
     few, pairs = method != "finetune", parameters < SMALL_PARAMETERS and texts == "pairs"
@@ -290,6 +318,8 @@ def choose(
         lora_rank=model.lora_rank if adapted else None,
         lora_alpha=_alpha(model) if adapted else None,
         lora_dropout=model.lora_dropout if adapted else None,
+        long=model.long,
+        stride=model.stride if model.long == "windows" else None,
     )
 
 
@@ -364,6 +394,12 @@ def check_keep(config: Train) -> None:
         raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
 
 
+def check_long(model: Model) -> None:
+    """ConfigError where a stride is named and there are no windows."""
+    if model.stride != Model().stride and model.long != "windows":
+        raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
+
+
 def _alpha(model: Model) -> float:
     return model.lora_alpha or (RSLORA_ALPHA if model.adapter == "rslora" else ALPHA_OF_RANK * model.lora_rank)
 
@@ -432,6 +468,8 @@ def training_arguments(recipe: Recipe, folder: str) -> "TrainingArguments":
         "seed": recipe.seed,
         "train_sampling_strategy": "group_by_length",
         "length_column_name": "length",
+        # Windows are told by a column that no network takes.
+        "remove_unused_columns": False,
         # Each epoch is judged; the weights of the best one stay in memory, so nothing is written.
         "eval_strategy": "epoch",
         "save_strategy": "no",

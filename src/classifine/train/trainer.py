@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from classifine import metrics
-from classifine.data.encode import pad
 from classifine.decide import Decision
 from classifine.errors import TrainingError
 from classifine.infer.engine import TorchEngine
@@ -27,6 +26,7 @@ from classifine.labels import Task
 from classifine.model.folder import in_head, output_layer
 from classifine.say import Say
 from classifine.train.averaging import Average
+from classifine.train.documents import INPUTS, collator, one_loss_a_document, parts_of
 from classifine.train.dropout import fast_dropout
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.order import Shuffled
@@ -34,8 +34,8 @@ from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled,
 from classifine.train.recipe import Recipe, training_arguments
 from classifine.train.sam import Sharpness, descend
 from classifine.train.scores import exact_output, start_at_mean
+from classifine.windows import WINDOWS
 
-INPUTS = ("input_ids", "token_type_ids")
 STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
 Validate = Callable[[Any], dict[str, float]]
@@ -87,6 +87,7 @@ class JudgedTrainer(Trainer):
 
     With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
     With `average` an evaluation, and what callbacks keep of it, is of the mean of the weights so far.
+    A batch of documents with more windows than it may have rows is worked through in parts, whose gradients add up.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class JudgedTrainer(Trainer):
         self._ahead: list[Any] = []
         self._before: list[Any] = []
         self._losses: list[Tensor] = []
+        self._share = 1.0
         # It prints dictionaries to standard output, which carries data only.
         self.remove_callback(PrinterCallback)
 
@@ -145,12 +147,17 @@ class JudgedTrainer(Trainer):
         return result
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping."""
+        """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping.
+
+        Of a part of a batch it is as much of the loss as there are documents in it.
+        """
         if self._loss is not None:
             given = {name: values for name, values in inputs.items() if name != "labels"}
-            return self._loss(model(**given), inputs["labels"]) / self._spread**2
+            return self._loss(model(**given), inputs["labels"]) / self._spread**2 * self._share
         found = super().compute_loss(model, inputs, *args, **kwargs)
-        return (found[0] / self._spread**2, *found[1:]) if isinstance(found, tuple) else found / self._spread**2
+        first, *rest = found if isinstance(found, tuple) else (found,)
+        own = first / self._spread**2 * self._share
+        return (own, *rest) if isinstance(found, tuple) else own
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Forward and backward on one batch: where the weights stand, or at the worst point nearby.
@@ -158,19 +165,28 @@ class JudgedTrainer(Trainer):
         The loss that comes back is that of the weights as they stand, so that histories can be compared.
         """
         if self._sharpness is None:
-            return super().training_step(model, inputs, *args, **kwargs) * self._spread**2
+            return self._learn(model, inputs, *args, **kwargs)
         if not self._losses:
             # A step of its own for each batch of the optimiser step: their gradients add up to the direction.
             for batch in self._ahead:
                 part = self._sharpness.part(batch)
-                self._losses.append(super().training_step(model, part, *args, **kwargs) * self._spread**2)
+                self._losses.append(self._learn(model, part, *args, **kwargs))
             self._before = self._sharpness.climb(model)
-        super().training_step(model, inputs, *args, **kwargs)
+        self._learn(model, inputs, *args, **kwargs)
         loss = self._losses.pop(0)
         if not self._losses:
             # Before the Trainer clips and steps: both are to start from the weights as they stood.
             descend(self._before)
             self._before = []
+        return loss
+
+    def _learn(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Forward and backward on one batch, and its loss: at once, or where that is too many windows in parts."""
+        loss: Any = 0
+        for part, share in parts_of(inputs, self.args.train_batch_size):
+            self._share = share
+            loss += super().training_step(model, part, *args, **kwargs) * self._spread**2
+        self._share = 1.0
         return loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
@@ -238,6 +254,8 @@ def quicker(network: Any, recipe: Recipe) -> Iterator[None]:
             opened.enter_context(narrow_stream(network))
         if recipe.task == "score":
             opened.enter_context(exact_output(network))
+        if recipe.long == "windows":
+            opened.enter_context(one_loss_a_document(network))
         yield
 
 
@@ -310,8 +328,10 @@ def in_parts(recipe: Recipe, say: Say) -> Recipe:
             "Lower --batch-size or --max-length, or choose a smaller --base."
         ) from None
     part = max(part for part in range(1, own // 2 + 1) if own % part == 0)
-    say(f"out of memory: starts anew with {part} rows at once, batches of {recipe.batch_size} as before")
-    return replace(recipe, rows_at_once=part)
+    found = replace(recipe, rows_at_once=part)
+    windows = f", {found.most_windows} windows of a text at most" if recipe.long == "windows" else ""
+    say(f"out of memory: starts anew with {part} rows at once, batches of {recipe.batch_size} as before{windows}")
+    return found
 
 
 def _fitted(
@@ -338,7 +358,7 @@ def _fitted(
         recipe,
         folder,
         say,
-        collator(pad_id),
+        collator(pad_id, recipe.most_windows),
         lesson.validate,
         history,
         best,
@@ -434,16 +454,5 @@ def targets_of(encoded: Any) -> NDArray[Any]:
 
 
 def input_columns(encoded: Any) -> dict[str, list[list[int]]]:
-    """The columns of an encoded dataset that the network takes, as lists of token ids."""
-    return {name: encoded[name][:] for name in INPUTS if name in encoded.column_names}
-
-
-def collator(pad_id: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:
-    """A function that pads encoded rows to the longest of them."""
-
-    def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        columns = {name: [row[name] for row in rows] for name in INPUTS if name in rows[0]}
-        batch = {name: torch.from_numpy(array) for name, array in pad(columns, pad_id).items()}
-        return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
-
-    return collate
+    """The columns of an encoded dataset that the forward loop takes, as lists of token ids."""
+    return {name: encoded[name][:] for name in (*INPUTS, WINDOWS) if name in encoded.column_names}

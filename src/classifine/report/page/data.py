@@ -80,6 +80,18 @@ def _class_counts(kept: Kept) -> Chart:
     )
 
 
+_LONGER = {
+    "truncate": "Of longer texts the end is cut off (--max-length and --long change that).",
+    "head-tail": "Of longer texts the beginning and the end are read (--long).",
+    "windows": "Longer texts are read in windows of as many, whose logits are averaged (--long).",
+}
+_LINE = {
+    "truncate": "where texts are cut",
+    "head-tail": "the length beyond which texts are cut",
+    "windows": "the length of a window",
+}
+
+
 def lengths(kept: Kept) -> Iterator[Block]:
     """How many tokens the texts have, and how many are cut."""
     tokens = kept.data.tokens if kept.data else None
@@ -88,12 +100,8 @@ def lengths(kept: Kept) -> Iterator[Block]:
         return
     cut = sum(one.cut for one in tokens.splits.values())
     yield Note(
-        f"The network reads the first {tokens.max_length} tokens of a text; a token is a word or a piece of one. "
-        + (
-            "No text that was looked at is longer."
-            if not cut
-            else "Of longer texts the end is cut off (--max-length changes that)."
-        )
+        f"The network reads {tokens.max_length} tokens at once; a token is a word or a piece of one. "
+        + (_LONGER[tokens.long] if cut else "No text that was looked at is longer.")
     )
     yield _length_chart(tokens)
 
@@ -106,7 +114,8 @@ def _length_chart(tokens: TokensFact) -> Chart:
         ]
         for name, one in tokens.splits.items()
     ]  # fmt: skip
-    heads = ("split", "rows", "looked at", "median", "95 % have up to", "longest", "cut", "share cut")
+    word = "longer" if tokens.long == "windows" else "cut"
+    heads = ("split", "rows", "looked at", "median", "95 % have up to", "longest", word, f"share {word}")
     last = max((k for one in tokens.splits.values() for k, n in enumerate(one.counts) if n), default=0)
     data = [
         {"split": name, "low": k * tokens.width, "high": (k + 1) * tokens.width, "share": n / max(one.looked_at, 1), "rows": n}
@@ -116,7 +125,7 @@ def _length_chart(tokens: TokensFact) -> Chart:
     longest = max((one.longest for one in tokens.splits.values()), default=0)
     more = (last + 1) * tokens.width < longest
     reading = "The share of the texts of each split with so many tokens"
-    reading += "; the dashed line is where texts are cut." if tokens.max_length < (last + 1) * tokens.width else "."
+    reading += f"; the dashed line is {_LINE[tokens.long]}." if tokens.max_length < (last + 1) * tokens.width else "."
     reading += " The last bar counts all longer texts, too." if more else ""
     table = Table("length-table", "Tokens of the texts", heads, rows)
     return Chart(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
+from classifine.config import LongTexts
 from classifine.decide import Decision
 from classifine.errors import ModelError
 from classifine.infer.explain import Explanation, Word
@@ -118,6 +119,7 @@ class TokensFact(_Fact):
     """How long the texts are, in tokens; bins have this width."""
 
     max_length: int
+    long: LongTexts = "truncate"
     width: int = Field(ge=1)
     splits: dict[str, LengthFact]
 
