@@ -151,7 +151,7 @@ def test_a_run_learns_tells_what_it_did_and_can_be_saved_on_the_way(base, ticket
         seen.append({name: value.clone() for name, value in classifier.network.state_dict().items()})
 
     config = adapted(tickets, base, precision="bf16", learning_rate=0.006, head_rate=0.3, epochs=8)
-    data = run._prepare(config, said.append)
+    data = run.prepare(config, said.append)
     found = fit(
         data.three.train,
         data.three.validation,

@@ -49,7 +49,10 @@ def test_the_seed_gives_the_order_and_each_epoch_has_another():
     first = list(one)
     torch.manual_seed(6)
     assert first == list(other)
-    assert first != list(one)
+    second = list(one)
+    assert first != second
+    other.set_epoch(1)
+    assert list(other) == second
     assert first != list(Shuffled(LENGTHS, 8, 2))
 
 

@@ -281,7 +281,7 @@ def test_memory_bounds_the_windows_of_a_step(saved, base, tmp_path, monkeypatch,
     assert training.recipe.rows_at_once == 3
     assert "out of memory: starts anew with 3 rows at once, batches of 6 as before, 3 windows of a text at most" in said
     # One document of 37 windows: no more than rows at once are drawn of it.
-    assert max(sizes) == 6
+    assert 3 < sizes[0] <= 6
     assert max(sizes[1:]) == 3
 
 
@@ -314,8 +314,8 @@ def late(rows=90):
 def long_run(tmp_path_factory, base):
     """A classifier of documents in windows, (Run, file of its data)."""
     place = tmp_path_factory.mktemp("long")
-    source = write_csv(place / "late.csv", late())
-    return fitted_on(place / "late", source, base, max_length=CUT, long="windows"), source
+    source = write_csv(place / "late.csv", late(180))
+    return fitted_on(place / "late", source, base, max_length=CUT, long="windows", epochs=10), source
 
 
 def lines(path):

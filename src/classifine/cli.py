@@ -30,7 +30,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            say(f"classifine: {error or 'stopped; nothing half-written was left.'}")
+            say(f"classifine: {str(error) or 'stopped; nothing half-written was left.'}")
             sys.exit(130)
         except BrokenPipeError:
             # The reader of our output has gone; Python would complain again when it flushes at exit.

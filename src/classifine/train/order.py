@@ -24,21 +24,28 @@ class Shuffled(Sampler[int]):
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self._lengths = torch.as_tensor(list(lengths))
         self._batch = batch_size
-        self._draw = torch.Generator().manual_seed(seed)
+        self._seed, self._epoch = seed, 0
 
     def __len__(self) -> int:
         """The number of rows."""
         return len(self._lengths)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next order be that of this epoch: a run that is resumed there goes on as it would have."""
+        self._epoch = epoch
+
     def __iter__(self) -> Iterator[int]:
         """Row numbers of one epoch."""
-        mixed = torch.randperm(len(self), generator=self._draw)
+        # Seeds that are neighbours must not share the orders of neighbouring epochs.
+        draw = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        self._epoch += 1
+        mixed = torch.randperm(len(self), generator=draw)
         whole = len(self) - len(self) % self._batch
         pools = [
             pool[self._lengths[pool].argsort(stable=True)] for pool in torch.split(mixed[:whole], POOL * self._batch)
         ]
         batches = [batch for pool in pools for batch in torch.split(pool, self._batch) if len(batch)]
-        order = [batches[i] for i in torch.randperm(len(batches), generator=self._draw).tolist()]
+        order = [batches[i] for i in torch.randperm(len(batches), generator=draw).tolist()]
         if order:
             longest = max(range(len(order)), key=lambda i: int(self._lengths[order[i]].max()))
             order[0], order[longest] = order[longest], order[0]

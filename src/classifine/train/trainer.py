@@ -135,6 +135,8 @@ class JudgedTrainer(Trainer):
         return self._average.standing_in(self.model, self.state.global_step)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
         # What it is given has lost the columns that the network does not take. Parts of a batch whose gradients are
         # added up are together as alike as a batch.
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
