@@ -28,7 +28,7 @@ from classifine.report.explained import page, show
 from classifine.report.faithful import by_attribution, by_chance, faithfulness
 
 METHODS = ("gradients", "occlusion")
-NEW = made_up(200)[140:180]  # none of them was trained on
+NEW = made_up(240)[140:240]  # none of them was trained on
 
 
 @pytest.fixture(autouse=True)

@@ -416,7 +416,7 @@ def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, t
 
 
 def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(base, halves, tmp_path, monkeypatch):
-    monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)
+    monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 40)
     learning = replace(recipe_for(halves[0]), fallback_rate=1e-5)
     with quiet_transformers():
         found = train(fresh(base), *halves, 0, learning, str(tmp_path), lambda line: None)
