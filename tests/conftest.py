@@ -21,7 +21,8 @@ TOPICS = {
 FILLERS = "the my a was is it and so very this again today with from really for on we had"
 # Settings under which the tiny base learns the made-up topics in a second: accuracy 0.67 to 1 over a dozen seeds, most
 # often above 0.9, where a guess reaches 0.33. Tests ask for 0.6.
-QUICK = {"epochs": 8, "patience": 6, "batch_size": 8, "learning_rate": 0.006, "max_length": 32}
+# With this seed the network looks for the words of every topic; with some it takes one for what the others are not.
+QUICK = {"epochs": 6, "patience": 6, "batch_size": 8, "learning_rate": 0.006, "max_length": 32, "seed": 1}
 
 
 def made_up(rows, seed=0):

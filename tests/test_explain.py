@@ -226,7 +226,7 @@ def test_scripts_without_blanks_stay_in_pieces(encoder):  # noqa: F811
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_word_of_a_long_text_has_its_share(saved, method):
-    text = f"{'it was so and the my ' * 25}parcel courier late {'again with from ' * 20}"
+    text = f"{'it was so and the my ' * 25}{'parcel courier late ' * 4}{'again with from ' * 20}"
     (found,) = explain(saved, text, ("delivery",), method)
     assert [word.text for word in found.words] == text.split()
     assert found.windows > 4
