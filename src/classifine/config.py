@@ -197,6 +197,20 @@ class Train(Section):
     ascent_share: float = Field(
         1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
     )
+    class_weights: Literal["none", "sqrt", "balanced"] = Field(
+        "none",
+        description="Let rare labels count more while learning: as much as frequent ones, or half the way (sqrt).",
+    )
+    correct_prior: bool = Field(
+        False, description="After that, shift the scores back to how often labels come in train."
+    )
+    focal: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Let what is answered well count less while learning (focal loss, gamma; 2 is usual).",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target that goes to all labels alike.")
     averaging: bool = Field(
         True, description="Judge and keep the running mean of the weights, not the last step's; on."
     )

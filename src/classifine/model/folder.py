@@ -231,6 +231,17 @@ def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_ex
     return False
 
 
+def shift_output(network: Any, shift: Any) -> None:
+    """Add `shift` (labels,) to the logits, in the bias of the head; ModelError where it has none."""
+    import torch
+
+    layer = output_layer(network)
+    if layer is None or layer.bias is None:
+        raise ModelError("The head of this base has no bias that could be shifted. Leave out --correct-prior.")
+    with torch.no_grad():
+        layer.bias += torch.as_tensor(shift, dtype=layer.bias.dtype, device=layer.bias.device)
+
+
 def load_encoder(base: Base) -> tuple[Any, Any]:
     """(network, tokenizer) of a base without a head, in float32, on the fastest device.
 

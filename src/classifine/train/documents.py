@@ -82,7 +82,7 @@ def _part(batch: Mapping[str, Any], rows: slice) -> dict[str, Any]:
 @contextlib.contextmanager
 def one_loss_a_document(network: Any) -> Iterator[None]:
     """While it is open, `network(labels=..., **batch)` of documents in windows answers with their pooled `logits` and
-    the `loss` of those, by transformers' own function; it answers anything else as before.
+    the `loss` of those, by transformers' own function, or without labels with the logits alone; it answers anything else as before.
     """
 
     def spread(module: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -91,7 +91,7 @@ def one_loss_a_document(network: Any) -> Iterator[None]:
         if kwargs["input_ids"].ndim == 2:
             return None
         real = kwargs["attention_mask"].any(dim=2)
-        module.documents = real.sum(dim=1).tolist(), kwargs["labels"]
+        module.documents = real.sum(dim=1).tolist(), kwargs.get("labels")
         return args, {name: values[real] for name, values in kwargs.items() if name != "labels"}
 
     def pool(module: Any, args: Any, output: Any) -> Any:
@@ -101,6 +101,8 @@ def one_loss_a_document(network: Any) -> Iterator[None]:
         module.documents = None
         # In float32: a mean of bfloat16 would round each answer once more.
         found = torch.stack(list(pooled(output["logits"].float(), counts)))
+        if labels is None:
+            return type(output)(logits=found)
         return {"loss": ForSequenceClassificationLoss(labels, found, module.config), "logits": found}
 
     handles = [

@@ -8,6 +8,7 @@ import contextlib
 import platform
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,10 +29,11 @@ from classifine.infer.forward import logits
 from classifine.labels import Labels, Task
 from classifine.metrics import calibration_of
 from classifine.model.base import Base
-from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers
+from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers, shift_output
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.few import learn
+from classifine.train.losses import shift_of, weights_of
 from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
@@ -44,6 +46,7 @@ from classifine.train.trainer import Training, input_columns, targets_of, train,
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+UNEVEN = 10  # times as many rows as another label has
 _TRIED = 16  # rows that show whether the head was found
 
 
@@ -180,6 +183,8 @@ def _fit_once(
             training, probe = (
                 (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
             )
+        if config.train.correct_prior:
+            shift_output(network, shift_of(weights_of(recipe, targets_of(rows))))
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
@@ -264,7 +269,23 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
+    if recipe.class_weights == "none" and (hint := uneven(rows.labels)):
+        say(f"hint    {hint}")
     return network, tokenizer, recipe
+
+
+def uneven(labels: Sequence[Any]) -> str:
+    """A hint where one label is far more frequent than another; nothing where they are even, several a row, or numbers."""
+    if not all(isinstance(label, str) for label in labels):
+        return ""
+    found = Counter(labels).most_common()
+    (most, often), (least, seldom) = found[0], found[-1]
+    if often < UNEVEN * seldom:
+        return ""
+    return (
+        f"'{most}' has {often} rows, '{least}' {seldom}: where rare labels matter as much as frequent ones, try "
+        "--class-weights balanced (or sqrt), and compare macro_f1"
+    )
 
 
 @contextlib.contextmanager

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.labels import Task
-from classifine.train.recipe import FEW_PER_CLASS, Method
+from classifine.train.recipe import COSTS, FEW_PER_CLASS, Method
 
 # Settings of steps, which a probe does not take.
 STEPS = (
     "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
-    "ascent_share", "track",
+    "ascent_share", "track", "class_weights", "correct_prior", "focal", "label_smoothing",
 )  # fmt: skip
 
 
@@ -63,6 +63,9 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
     if method == "contrastive" and model.long == "windows":
         raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
+    if method == "contrastive" and any(getattr(config, name) != getattr(Train(), name) for name in COSTS):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in COSTS)
+        raise ConfigError(f"--method contrastive has a loss of its own, without {flags}. Use --method lp-ft.")
     if method == "probe":
         _check_probe(config, model)
 

@@ -74,6 +74,8 @@ RHO = {"sam": 0.05, "asam": 0.5}
 # What alpha is without a wish. Twice the rank is the habit, and keeps what LoRA adds as large at any rank; rank-stabilised it is to shrink with the
 # root of the rank (Kalajdzievski 2023), from as large at rank 16 on.
 ALPHA_OF_RANK, RSLORA_ALPHA = 2.0, 8.0
+# Settings of the loss.
+COSTS = ("class_weights", "correct_prior", "focal", "label_smoothing")
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
@@ -124,6 +126,9 @@ class Recipe:
     optimizer: str
     rho: float | None
     ascent_share: float | None
+    class_weights: str
+    focal: float
+    label_smoothing: float
     averaging: bool
     metric: str
     patience: int
@@ -186,6 +191,16 @@ class Recipe:
         return Adapters(self.adapter, self.lora_rank, self.lora_alpha, self.lora_dropout)
 
     @property
+    def _cost_in_words(self) -> list[str]:
+        """What of the loss is not as usual; nothing where all is."""
+        parts = [
+            *([f"{self.class_weights} class weights (--class-weights)"] if self.class_weights != "none" else []),
+            *([f"focal loss, gamma {self.focal:g} (--focal)"] if self.focal else []),
+            *([f"smoothed labels, {self.label_smoothing:g} (--label-smoothing)"] if self.label_smoothing else []),
+        ]
+        return [", ".join(parts)] if parts else []
+
+    @property
     def _adapter_in_words(self) -> list[str]:
         if self.adapter is None:
             return []
@@ -225,6 +240,7 @@ class Recipe:
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the {head}, {self.schedule}, warm-up {self.warmup_steps} steps, "
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
+            *self._cost_in_words,
             *self._adapter_in_words,
             *where,
             f"the last epoch{judged} stays (--no-averaging)" if self.keeps_last else kept,
@@ -274,6 +290,7 @@ def choose(
     model = model or Model()
     check_adapter(model)
     check_long(model)
+    check_cost(config, task)
     metric = _checked_metric(config, hardware, task)
     precision = "bf16" if config.precision == "auto" and hardware.bf16 else config.precision
     few, pairs = method != "finetune", parameters < SMALL_PARAMETERS and texts == "pairs"
@@ -309,6 +326,9 @@ def choose(
         optimizer=config.optimizer,
         rho=None if config.optimizer == "adamw" else config.rho or RHO[config.optimizer],
         ascent_share=None if config.optimizer == "adamw" else config.ascent_share,
+        class_weights=config.class_weights,
+        focal=config.focal,
+        label_smoothing=config.label_smoothing,
         averaging=config.averaging,
         metric=metric,
         patience=config.patience,
@@ -375,6 +395,16 @@ def choose_static(config: Train, hardware: Hardware, rows: int, parameters: int,
     }
     found = choose(config.model_copy(update=own), hardware, rows, parameters, max_length, task)
     return replace(found, attention=None, attention_dropout=True)
+
+
+def check_cost(config: Train, task: Task) -> None:
+    """ConfigError where a wish about the loss cannot be met."""
+    wished = [name for name in COSTS if getattr(config, name) != getattr(Train(), name)]
+    if wished and task == "score":
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in wished)
+        raise ConfigError(f"{flags} is about labels, and this task is a number. Leave it out, or name another --task.")
+    if config.correct_prior and config.class_weights == "none":
+        raise ConfigError("--correct-prior undoes what class weights do to scores. Add --class-weights, or drop it.")
 
 
 def check_adapter(model: Model) -> None:

@@ -6,6 +6,7 @@ same decision as every later prediction. It knows nothing about texts, files of 
 
 import contextlib
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.documents import INPUTS, collator, one_loss_a_document, parts_of
 from classifine.train.dropout import fast_dropout
+from classifine.train.losses import cost_of
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.order import Shuffled
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights, constant_guess
@@ -71,12 +73,18 @@ class Lesson:
 
 
 def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe) -> Lesson:
-    """The lesson of true labels: the network's own loss, and the metrics of the task."""
+    """The lesson of true labels: the recipe's loss, and the metrics of the task."""
     assert recipe.task is not None
-    return Lesson(
+    cost = cost_of(recipe, targets_of(rows))
+    plain = Lesson(
         validator(validation, pad_id, recipe.task, recipe.precision),
         constant_guess(targets_of(rows)), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
     )  # fmt: skip
+    if cost is None:
+        return plain
+    # With weights the loss on validation rows, which has none, may be above that of a guess and something be learned.
+    guess = cost.guess(targets_of(rows))
+    return replace(plain, loss=lambda given, own: cost(given.logits, own), guess=guess, guess_on_validation=math.inf)
 
 
 class JudgedTrainer(Trainer):

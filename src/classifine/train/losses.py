@@ -1,0 +1,125 @@
+"""What a wrong answer costs while a network learns, where labels are of unlike sizes.
+
+Weights by the size of a label, focal loss, smoothed targets, and what such weights do to the scores. It knows nothing
+about networks or the Trainer.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from classifine.labels import Task
+from classifine.train.recipe import Recipe
+
+FOCUS = 2.0  # gamma of the focal loss, as its authors chose it
+RARE = 1.0  # rows that a label counts as having at least, so that none weighs without end
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How the loss of a batch comes from logits (rows, labels) and targets, for `single` and `multi`.
+
+    `weights` (labels,) multiply the loss of a class, or of several labels that of the rows which have the label.
+    `focus` above 0 makes what is answered well count less (Lin et al. 2017, arXiv 1708.02002, gamma). `smoothing` is
+    the share of a target that goes to all labels alike (Szegedy et al. 2016, arXiv 1512.00567).
+    """
+
+    task: Task
+    weights: tuple[float, ...] = ()
+    focus: float = 0.0
+    smoothing: float = 0.0
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of the rows, weighted ones as many as they weigh."""
+        found = logits.float()
+        weights = torch.tensor(self.weights, device=found.device) if self.weights else None
+        return (self._of_several if self.task == "multi" else self._of_one)(found, targets, weights)
+
+    def guess(self, targets: NDArray[Any]) -> float:
+        """The loss of an answer that is the same for all rows: each label by its share, as much as it weighs."""
+        shares = (
+            targets.mean(axis=0)
+            if targets.ndim == 2
+            else np.bincount(targets, minlength=len(self.weights)) / len(targets)
+        )
+        weights = np.asarray(self.weights or np.ones(len(shares)))
+        if self.task == "multi":
+            weighed = weights * shares / (weights * shares + 1 - shares)
+            odds = np.log(np.clip(weighed, 1e-6, 1)) - np.log(np.clip(1 - weighed, 1e-6, 1))
+        else:
+            odds = np.log(np.clip(weights * shares / (weights * shares).sum(), 1e-6, 1))
+        same = torch.from_numpy(np.broadcast_to(odds, (len(targets), len(odds))).copy())
+        return float(self(same, torch.from_numpy(targets)))
+
+    def _of_one(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        losses = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.smoothing)
+        if self.focus:
+            losses = losses * _doubt(functional.cross_entropy(logits, targets, reduction="none")) ** self.focus
+        if weights is None:
+            return losses.mean()
+        own = weights[targets]
+        return (own * losses).sum() / own.sum()
+
+    def _of_several(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        true = targets.float()
+        smooth = true * (1 - self.smoothing) + self.smoothing / 2
+        losses = functional.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
+        if self.focus:
+            plain = functional.binary_cross_entropy_with_logits(logits, true, reduction="none")
+            losses = losses * _doubt(plain) ** self.focus
+        return losses.mean()
+
+
+def _doubt(losses: Tensor) -> Tensor:
+    """1 less the score that the truth was given, by its plain loss."""
+    return 1 - torch.exp(-losses)
+
+
+def balanced(targets: NDArray[Any], labels: int) -> tuple[float, ...]:
+    """Weights under which all classes count alike, with a mean of 1 over the rows; of several labels, rows that have a label as much as those that lack it.
+
+    `targets` (rows,) of class ids or (rows, labels) of 0 and 1. The former are scikit-learn's "balanced" ones.
+    """
+    if targets.ndim == 2:
+        positive = np.maximum(targets.sum(axis=0), RARE)
+        return tuple(float(weight) for weight in np.maximum(len(targets) - positive, RARE) / positive)
+    sizes = np.maximum(np.bincount(targets.astype(np.int64), minlength=labels), RARE)
+    return tuple(float(weight) for weight in len(targets) / (labels * sizes))
+
+
+def softened(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """The square roots of weights: half the way, in ratios, to labels that all count alike."""
+    return tuple(float(np.sqrt(weight)) for weight in weights)
+
+
+def shift_of(weights: tuple[float, ...]) -> NDArray[np.float64]:
+    """What to add to the logits of a network that learned with `weights`, so that its scores are those of the data.
+
+    Weights act as if a label came so many times as often (Elkan 2001, "The Foundations of Cost-Sensitive Learning";
+    King & Zeng 2001): its odds are too high by that factor.
+    """
+    return -np.log(np.asarray(weights, dtype=np.float64))
+
+
+def cost_of(recipe: Recipe, targets: NDArray[Any]) -> Cost | None:
+    """The loss that a recipe asks for, by the targets of the training rows; None where it is the network's own."""
+    if recipe.task is None or recipe.task == "score":
+        return None
+    weights = weights_of(recipe, targets)
+    if not weights and not recipe.focal and not recipe.label_smoothing:
+        return None
+    return Cost(recipe.task, weights, recipe.focal, recipe.label_smoothing)
+
+
+def weights_of(recipe: Recipe, targets: NDArray[Any]) -> tuple[float, ...]:
+    """The weight of each label; nothing where all weigh the same."""
+    if recipe.class_weights == "none":
+        return ()
+    labels = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    found = balanced(targets, labels)
+    return softened(found) if recipe.class_weights == "sqrt" else found

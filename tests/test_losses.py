@@ -1,0 +1,136 @@
+"""What a wrong answer costs: each loss by hand, what a guess costs, and how the settings come together."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import fitted_on, made_up, write_csv
+from test_trainer import recipe_for
+from torch.nn import functional
+
+from classifine.config import Model, Train
+from classifine.errors import ConfigError
+from classifine.model.folder import load
+from classifine.train.fit import uneven
+from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened
+from classifine.train.recipe import check_cost
+
+LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
+OF_ONE = torch.tensor([0, 2, 1, 0])
+OF_SEVERAL = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 0]])
+
+
+def test_without_wishes_it_is_the_networks_own_loss():
+    assert torch.isclose(Cost("single")(LOGITS, OF_ONE), functional.cross_entropy(LOGITS, OF_ONE))
+    own = functional.binary_cross_entropy_with_logits(LOGITS, OF_SEVERAL)
+    assert torch.isclose(Cost("multi")(LOGITS, OF_SEVERAL), own)
+    assert cost_of(recipe_for([0] * 100), OF_ONE.numpy()) is None
+
+
+def test_weights_are_those_of_torch_and_scikit_learn():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    targets = np.array([0] * 8 + [1] * 3 + [2])
+    weights = balanced(targets, 3)
+    assert weights == pytest.approx(compute_class_weight("balanced", classes=np.arange(3), y=targets))
+    assert softened(weights) == pytest.approx(np.sqrt(weights))
+    found = Cost("single", weights)(LOGITS, OF_ONE)
+    expected = functional.cross_entropy(LOGITS, OF_ONE, weight=torch.tensor(weights))
+    assert torch.isclose(found, expected)
+    several = np.array([[1, 0], [0, 0], [0, 1], [0, 1]])
+    assert balanced(several, 2) == (3.0, 1.0)
+    assert balanced(np.array([[0, 1], [0, 1]]), 2) == (1.0, 0.5)  # no label weighs without end, or nothing
+
+
+def test_focal_loss_by_hand():
+    shares = LOGITS.softmax(-1)[range(4), OF_ONE]
+    expected = ((1 - shares) ** 2 * -shares.log()).mean()
+    assert torch.isclose(Cost("single", focus=2)(LOGITS, OF_ONE), expected)
+    given = torch.where(OF_SEVERAL > 0.5, LOGITS.sigmoid(), 1 - LOGITS.sigmoid())
+    expected = ((1 - given) ** 2 * -given.log()).mean()
+    assert torch.isclose(Cost("multi", focus=2)(LOGITS, OF_SEVERAL), expected)
+
+
+def test_smoothing_by_hand():
+    soft = functional.one_hot(OF_ONE, 3) * 0.9 + 0.1 / 3
+    assert torch.isclose(Cost("single", smoothing=0.1)(LOGITS, OF_ONE), -(soft * LOGITS.log_softmax(-1)).sum(-1).mean())
+    soft = OF_SEVERAL * 0.9 + 0.05
+    own = functional.binary_cross_entropy_with_logits(LOGITS, soft)
+    assert torch.isclose(Cost("multi", smoothing=0.1)(LOGITS, OF_SEVERAL), own)
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_no_constant_answer_costs_less_than_the_guess(task):
+    targets = (
+        np.array([0] * 12 + [1] * 3 + [2]) if task == "single" else np.array([[1, 0]] * 9 + [[0, 1]] * 2 + [[0, 0]])
+    )
+    cost = Cost(task, balanced(targets, 3))
+    guess = cost.guess(targets)
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        same = np.tile(draw.normal(0, 2, 3 if task == "single" else 2), (len(targets), 1))
+        assert float(cost(torch.from_numpy(same), torch.from_numpy(targets))) >= guess - 1e-5
+
+
+def test_weights_make_a_label_likelier_by_as_much_as_is_shifted_back():
+    # Of rows that tell nothing apart a network learns the weighed shares; shifted they are those of the data.
+    targets = np.array([0] * 8 + [1] * 2)
+    weights = balanced(targets, 2)
+    learned = np.log(np.bincount(targets) * np.array(weights))
+    shares = np.exp(learned + shift_of(weights))
+    assert shares / shares.sum() == pytest.approx([0.8, 0.2])
+
+
+def rarely_praised():
+    rows = made_up(160, seed=3)
+    rare = [row for row in rows if row[1] == "praise"][:8]
+    return [row for row in rows if row[1] != "praise"] + rare
+
+
+def test_weights_are_learned_with_and_the_prior_comes_back(tmp_path, base):
+    source = write_csv(tmp_path / "uneven.csv", rarely_praised())
+    plain = {"epochs": 3, "class_weights": "balanced", "focal": 1.0, "label_smoothing": 0.05, "averaging": False}
+    networks = []
+    for name, more in (("weighed", {}), ("corrected", {"correct_prior": True})):
+        fitted_on(tmp_path / name, source, base, **plain, **more)
+        saved = load(tmp_path / name)
+        assert saved.record["recipe"]["class_weights"] == "balanced"
+        networks.append((saved.network.classifier, saved.record["calibration"]["temperature"]))
+    (weighed, warm), (corrected, cool) = networks
+    assert torch.allclose(weighed.weight * warm, corrected.weight * cool, atol=1e-5)
+    shift = (corrected.bias * cool - weighed.bias * warm).detach().numpy()
+    rare = load(tmp_path / "weighed").labels.names.index("praise")
+    assert shift[rare] == min(shift) < 0 < max(shift)
+
+
+@pytest.mark.parametrize(
+    ("settings", "task", "says"),
+    [
+        ({"focal": 2.0, "class_weights": "sqrt"}, "score", r"--class-weights, --focal is about labels"),
+        ({"correct_prior": True}, "single", r"Add --class-weights, or drop it"),
+    ],
+)
+def test_wishes_that_cannot_be_met(settings, task, says):
+    with pytest.raises(ConfigError, match=says):
+        check_cost(Train(**settings), task)
+
+
+def test_methods_that_have_a_loss_of_their_own():
+    from classifine.train.method import Labelled, choose_method
+
+    few = Labelled(60, 3, "single", False, True)
+    with pytest.raises(ConfigError, match="has a loss of its own"):
+        choose_method(Train(method="contrastive", focal=1.0), Model(), few)
+    with pytest.raises(ConfigError, match="--class-weights cannot be"):
+        choose_method(Train(method="probe", class_weights="balanced"), Model(), few)
+
+
+def test_the_recipe_says_so():
+    words = "\n".join(recipe_for([0] * 90, class_weights="sqrt", focal=2.0, label_smoothing=0.1).lines())
+    assert "sqrt class weights (--class-weights), focal loss, gamma 2 (--focal), smoothed labels, 0.1" in words
+
+
+def test_uneven_labels_are_a_hint():
+    assert uneven(["a"] * 30 + ["b"] * 3).startswith("'a' has 30 rows, 'b' 3: ")
+    assert (
+        uneven(["a"] * 29 + ["b"] * 3) == uneven([("a",)] * 30 + [("b",)]) == uneven([None] * 3) == uneven([0.5]) == ""
+    )
