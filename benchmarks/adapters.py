@@ -54,9 +54,10 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     from classifine.infer.forward import logits
     from classifine.model.base import find_base
     from classifine.model.folder import load_base, quiet_transformers
+    from classifine.train.choose import choose
     from classifine.train.fit import adapted, seeded
+    from classifine.train.hardware import attention_on, look_at_hardware
     from classifine.train.memory import peak_memory_mib
-    from classifine.train.recipe import attention_on, choose, look_at_hardware
     from classifine.train.trainer import input_columns, train
 
     found = read_splits(build({"data": {"source": str(source)}}).data)

@@ -68,7 +68,8 @@ class Until(TrainerCallback):
 
 def trained(side: str, name: str, data: Path) -> dict[str, Any]:
     """The looks at the test rows of one run: seconds of training and accuracy."""
-    from classifine.train.recipe import attention_on, choose, look_at_hardware
+    from classifine.train.choose import choose
+    from classifine.train.hardware import attention_on, look_at_hardware
 
     train, test, wanted, every = SETS[name]
     config = build({"data": {"source": str(data / train), "test": str(data / test)}})

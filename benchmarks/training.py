@@ -52,7 +52,8 @@ class Trained:
     """How long an epoch on some rows takes, for one side."""
 
     def __init__(self, side: str, source: Path) -> None:
-        from classifine.train.recipe import attention_on, choose, look_at_hardware
+        from classifine.train.choose import choose
+        from classifine.train.hardware import attention_on, look_at_hardware
 
         self._side = side
         found = read_splits(build({"data": {"source": str(source)}}).data)

@@ -20,8 +20,9 @@ from classifine.infer.masked import NOT_ASKED, MaskedEngine, asked_alone, mean_l
 from classifine.model.base import Base, find_base
 from classifine.model.masked import load_masked
 from classifine.train import adapt as training
+from classifine.train.choose import choose_masked
+from classifine.train.hardware import Hardware
 from classifine.train.masking import masked_once, masking_collator
-from classifine.train.recipe import Hardware, choose_masked
 
 # Two words in turn: what is masked follows from what stands beside it.
 WORDS = list(dict.fromkeys(word for text, _ in made_up(60, seed=1) for word in text.split()))[:40]

@@ -15,9 +15,10 @@ from classifine.config import Model, Train, build
 from classifine.errors import ConfigError
 from classifine.model.folder import in_head, quiet_transformers
 from classifine.train.adapters import Adapters
+from classifine.train.choose import choose
 from classifine.train.fit import fit
 from classifine.train.progress import Weights
-from classifine.train.recipe import Recipe, choose
+from classifine.train.recipe import Recipe
 from classifine.train.sam import Sharpness, descend
 from classifine.train.trainer import train
 

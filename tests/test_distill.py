@@ -27,8 +27,9 @@ from classifine.model.static import WORD, static_config, word_reader, word_token
 from classifine.model.static_network import StaticNetwork
 from classifine.model.words import ODD
 from classifine.publish import files
+from classifine.train.choose import choose_static
 from classifine.train.distill import Student, Taught, lessons, soft_loss
-from classifine.train.recipe import Hardware, choose_static
+from classifine.train.hardware import Hardware
 from classifine.train.static import principal
 
 NAMES = tuple(TOPICS)

@@ -20,11 +20,11 @@ from classifine.model.base import find_base, pooling_of
 from classifine.model.folder import load, load_base
 from classifine.publish import _others, _plain_scores, files
 from classifine.report.exported import ExportWish
+from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import STRENGTHS, fit_probe
-from classifine.train.recipe import FEW_PER_CLASS, choose
 from classifine.use import export
 
 ROWS = made_up(48, seed=5)

@@ -12,7 +12,7 @@ from classifine.errors import ConfigError
 from classifine.model.folder import load
 from classifine.train.fit import uneven
 from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened
-from classifine.train.recipe import check_cost
+from classifine.train.wishes import check_cost
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
 OF_ONE = torch.tensor([0, 2, 1, 0])

@@ -7,8 +7,10 @@ import transformers
 
 from classifine.config import Train
 from classifine.errors import ConfigError
-from classifine.train import recipe as recipes
-from classifine.train.recipe import Hardware, Recipe, choose, look_at_hardware, training_arguments
+from classifine.train import choose as chosen
+from classifine.train.choose import choose
+from classifine.train.hardware import Hardware, look_at_hardware
+from classifine.train.recipe import Recipe, training_arguments
 
 CPU = Hardware("cpu", "processor", 2, False)
 FAST_CPU = Hardware("cpu", "processor", 2, True)
@@ -51,8 +53,8 @@ def test_small_encoders_read_few_pairs_a_few_times_only():
 def test_fewer_rows_get_more_epochs_within_bounds():
     epochs = [recipe(rows=rows).epochs for rows in (1, 100, 1000, 5000, 30_000, 1_000_000)]
     assert epochs == sorted(epochs, reverse=True)
-    assert max(epochs) == recipes.MAX_EPOCHS
-    assert min(epochs) == recipes.MIN_EPOCHS
+    assert max(epochs) == chosen.MAX_EPOCHS
+    assert min(epochs) == chosen.MIN_EPOCHS
     assert recipe(rows=1_000_000, epochs=7).epochs == 7
 
 

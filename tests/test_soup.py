@@ -10,8 +10,8 @@ from classifine import run
 from classifine.config import build
 from classifine.errors import ConfigError
 from classifine.train import fit, soup
-from classifine.train.recipe import check_keep
 from classifine.train.soup import put_away, stir
+from classifine.train.wishes import check_keep
 
 
 def network(value):

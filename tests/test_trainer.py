@@ -17,9 +17,11 @@ from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.folder import load_base, quiet_transformers
 from classifine.train import memory
+from classifine.train.choose import choose
 from classifine.train.dropout import ByteDropout, fast_dropout
+from classifine.train.hardware import Hardware
 from classifine.train.progress import Alarm, Best, History, constant_guess
-from classifine.train.recipe import Hardware, choose, training_arguments
+from classifine.train.recipe import training_arguments
 from classifine.train.trainer import JudgedTrainer, narrow_stream, targets_of, train, validator
 
 CPU = Hardware("cpu", "processor", 1, False)

@@ -14,7 +14,8 @@ from classifine.errors import ConfigError, OutputError, TrainingError
 from classifine.report.page.search import SearchFacts, search_page
 from classifine.report.seeds import OverSeeds
 from classifine.train import study as studies
-from classifine.train.recipe import Hardware, choose
+from classifine.train.choose import choose
+from classifine.train.hardware import Hardware
 from classifine.train.search import Trial, space_of
 
 TRAINED = {"epochs": 2, "batch_size": 32, "patience": 2}

@@ -30,9 +30,10 @@ from classifine.infer.spans import read
 from classifine.model.base import find_base
 from classifine.model.folder import load, load_base
 from classifine.report.faithful import faithfulness
+from classifine.train.choose import choose
 from classifine.train.documents import collator, one_loss_a_document, parts_of
+from classifine.train.hardware import Hardware
 from classifine.train.plan import _step_seconds
-from classifine.train.recipe import Hardware, choose
 from classifine.train.trainer import input_columns, train
 from classifine.windows import MOST_WINDOWS, TRUNCATE, WINDOWS, Long, drawn, taken_apart
 

@@ -22,7 +22,8 @@ from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
 from classifine.report.curve import FEWEST
 from classifine.say import Say
-from classifine.train.recipe import check_long, look_at_hardware
+from classifine.train.hardware import look_at_hardware
+from classifine.train.wishes import check_long
 from classifine.windows import Long
 
 PACKAGES = ("cleanlab", "datasketch")

@@ -111,8 +111,8 @@ def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
 
 def _check_faces(config: Config) -> None:
     """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
-    from classifine.train.recipe import check_adapter, check_keep, check_long
     from classifine.train.track import check_trackers
+    from classifine.train.wishes import check_adapter, check_keep, check_long
 
     check_trackers(config.train.track)
     check_adapter(config.model)

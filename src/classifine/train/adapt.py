@@ -22,10 +22,12 @@ from classifine.model.base import Base
 from classifine.model.folder import quiet_transformers
 from classifine.model.masked import Masked, load_masked
 from classifine.say import Say
+from classifine.train.choose import choose_masked
 from classifine.train.fit import seeded
+from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.masking import masked_once, masking_collator
 from classifine.train.progress import Best, History, Weights
-from classifine.train.recipe import Recipe, attention_on, choose_masked, look_at_hardware
+from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, Validate, check_finite, in_parts, quicker, start_over, walk
 
 # Held-out texts are masked anew until so many tokens were: the standard error of their loss is then near 0.06 nats.

@@ -32,16 +32,19 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers, shift_output
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
+from classifine.train.choose import choose
 from classifine.train.few import learn
+from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.losses import shift_of, weights_of
 from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
-from classifine.train.recipe import Recipe, attention_on, check_keep, choose, look_at_hardware
+from classifine.train.recipe import Recipe
 from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, input_columns, targets_of, train, validator
+from classifine.train.wishes import check_keep
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

@@ -1,6 +1,6 @@
 """Which method suits the data and the base: fine-tuning, or one of those for few labels; and which cannot be.
 
-Where it crosses from one to the other is written in `train.recipe`. It knows nothing about texts or networks.
+Where it crosses from one to the other is written in `train.choose`. It knows nothing about texts or networks.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.labels import Task
-from classifine.train.recipe import COSTS, FEW_PER_CLASS, Method
+from classifine.train.choose import FEW_PER_CLASS
+from classifine.train.recipe import Method
+from classifine.train.wishes import COSTS
 
 # Settings of steps, which a probe does not take.
 STEPS = (

@@ -25,8 +25,9 @@ from classifine.model.folder import PROBLEM_TYPES, Saved, kind
 from classifine.model.static import STATIC, static_config, word_tokenizer, words_of
 from classifine.model.static_network import StaticNetwork
 from classifine.say import Say
+from classifine.train.choose import choose_static
 from classifine.train.distill import Student
-from classifine.train.recipe import choose_static, look_at_hardware
+from classifine.train.hardware import look_at_hardware
 
 MOST_WORDS = 50_000
 WIDTH = 128  # numbers of a vector

@@ -1,0 +1,67 @@
+"""Whether what was asked for can be done: what settings say against one another, the task or the hardware.
+
+Each function raises ConfigError in one sentence, before anything starts.
+"""
+
+import importlib.util
+
+from classifine.config import Model, Train
+from classifine.errors import ConfigError
+from classifine.labels import Task
+from classifine.train.hardware import Hardware
+
+# Settings of the loss.
+COSTS = ("class_weights", "correct_prior", "focal", "label_smoothing")
+# What can choose the best epoch, by task; the first does where nothing else is asked.
+METRICS: dict[Task, tuple[str, ...]] = {
+    "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
+    "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision", "loss"),
+    "score": ("pearson", "spearman", "mse", "mae", "loss"),
+}
+
+
+def check_cost(config: Train, task: Task) -> None:
+    """ConfigError where a wish about the loss cannot be met."""
+    wished = [name for name in COSTS if getattr(config, name) != getattr(Train(), name)]
+    if wished and task == "score":
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in wished)
+        raise ConfigError(f"{flags} is about labels, and this task is a number. Leave it out, or name another --task.")
+    if config.correct_prior and config.class_weights == "none":
+        raise ConfigError("--correct-prior undoes what class weights do to scores. Add --class-weights, or drop it.")
+
+
+def check_adapter(model: Model) -> None:
+    """ConfigError where settings of adapters stand alone, or adapters are asked for without their package."""
+    plain = Model()
+    if model.adapter is None:
+        names = ("lora_rank", "lora_alpha", "lora_dropout")
+        if any(getattr(model, name) != getattr(plain, name) for name in names):
+            raise ConfigError("--lora-rank, --lora-alpha and --lora-dropout belong to --adapter. Add it, or drop them.")
+    elif importlib.util.find_spec("peft") is None:
+        raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
+
+
+def check_keep(config: Train) -> None:
+    """ConfigError where weights of several seeds are to be averaged and there is one."""
+    if config.keep == "average" and config.seeds == 1:
+        raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
+
+
+def check_long(model: Model) -> None:
+    """ConfigError where a stride is named and there are no windows."""
+    if model.stride != Model().stride and model.long != "windows":
+        raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
+
+
+def checked_metric(config: Train, hardware: Hardware, task: Task) -> str:
+    """What chooses the best epoch; ConfigError where that or another wish cannot be met."""
+    if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
+        raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
+    metric = config.metric or METRICS[task][0]
+    if metric not in METRICS[task]:
+        raise ConfigError(
+            f"--metric is {metric}, which this task ({task}) does not have. Choose one of {', '.join(METRICS[task])}."
+        )
+    if config.precision == "bf16" and not hardware.bf16 and hardware.device == "cuda":
+        raise ConfigError(f"--precision is bf16, which {hardware.name} does not have. Use --precision float32.")
+    return metric
