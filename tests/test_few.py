@@ -14,7 +14,7 @@ from test_trainer import CPU
 from classifine import TextClassifier, run
 from classifine.config import Model, Train, build
 from classifine.data.encode import pad_id
-from classifine.errors import ConfigError, ModelError
+from classifine.errors import ConfigError, ModelError, TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base, pooling_of
 from classifine.model.folder import load, load_base
@@ -25,6 +25,7 @@ from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import STRENGTHS, fit_probe
+from classifine.train.trainer import in_parts
 from classifine.use import export
 
 ROWS = made_up(48, seed=5)
@@ -100,6 +101,9 @@ def test_the_loss_of_pairs_is_that_of_the_paper():
     found = pair_loss(vectors, torch.tensor(labels))
     torch.testing.assert_close(found, torch.stack(each).mean(), rtol=1e-4, atol=0)
     assert pair_loss(vectors, torch.arange(5)) == 0
+    alone = vectors[:1].detach().clone().requires_grad_()  # as the last batch of an epoch may be
+    pair_loss(alone, torch.tensor([0])).backward()
+    assert alone.grad is not None and (alone.grad == 0).all()
     found.backward()
     assert torch.isfinite(vectors.grad).all()
 
@@ -289,3 +293,18 @@ def test_folders_that_are_not_whole(there, tmp_path):
     (folder / "modules.json").write_text("[]")
     with pytest.raises(ModelError, match="names other modules"):
         _ = load(folder).network
+
+
+def test_contrastive_needs_a_batch_as_a_whole():
+    recipe = choose(Train(), CPU, 60, 10_000, 32, method="contrastive")
+    with pytest.raises(
+        TrainingError, match=r"which --method contrastive compares with one another\. Lower --batch-size"
+    ):
+        in_parts(recipe, print)
+
+
+@pytest.mark.parametrize(("method", "says"), [("probe", "so --keep cannot be"), ("contrastive", "so --keep cannot be")])
+def test_what_is_refitted_is_not_averaged(method, says):
+    few = Labelled(60, 3, "single", False, True)
+    with pytest.raises(ConfigError, match=says):
+        choose_method(Train(method=method, seeds=3, keep="average"), Model(), few)

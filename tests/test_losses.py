@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import fitted_on, made_up, write_csv
-from test_trainer import recipe_for
+from test_trainer import fresh, recipe_for
 from torch.nn import functional
 
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.model.folder import load
 from classifine.train.fit import uneven
-from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened
+from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened, weights_of
+from classifine.train.trainer import validator
 from classifine.train.wishes import check_cost
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
@@ -23,7 +24,7 @@ def test_without_wishes_it_is_the_networks_own_loss():
     assert torch.isclose(Cost("single")(LOGITS, OF_ONE), functional.cross_entropy(LOGITS, OF_ONE))
     own = functional.binary_cross_entropy_with_logits(LOGITS, OF_SEVERAL)
     assert torch.isclose(Cost("multi")(LOGITS, OF_SEVERAL), own)
-    assert cost_of(recipe_for([0] * 100), OF_ONE.numpy()) is None
+    assert cost_of(recipe_for([0] * 100), OF_ONE.numpy(), 3) is None
 
 
 def test_weights_are_those_of_torch_and_scikit_learn():
@@ -34,11 +35,29 @@ def test_weights_are_those_of_torch_and_scikit_learn():
     assert weights == pytest.approx(compute_class_weight("balanced", classes=np.arange(3), y=targets))
     assert softened(weights) == pytest.approx(np.sqrt(weights))
     found = Cost("single", weights)(LOGITS, OF_ONE)
-    expected = functional.cross_entropy(LOGITS, OF_ONE, weight=torch.tensor(weights))
+    expected = functional.cross_entropy(LOGITS, OF_ONE, weight=torch.tensor(weights), reduction="none").mean()
     assert torch.isclose(found, expected)
     several = np.array([[1, 0], [0, 0], [0, 1], [0, 1]])
     assert balanced(several, 2) == (3.0, 1.0)
     assert balanced(np.array([[0, 1], [0, 1]]), 2) == (1.0, 0.5)  # no label weighs without end, or nothing
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_a_batch_in_parts_costs_what_it_does_at_once(task):
+    cost = Cost(task, (3.0, 0.5, 0.2), focus=1.0, smoothing=0.1)
+    targets = OF_ONE if task == "single" else OF_SEVERAL
+    parts = [cost(LOGITS[i : i + 1], targets[i : i + 1]) for i in range(4)]
+    assert torch.isclose(torch.stack(parts).mean(), cost(LOGITS, targets))
+    assert not torch.isclose(torch.stack(parts).mean(), Cost(task, (), 1.0, 0.1)(LOGITS, targets))
+
+
+@pytest.mark.parametrize("how", ["balanced", "sqrt"])
+def test_the_weights_of_rows_are_one_on_average_and_every_label_has_one(how):
+    targets = np.array([0] * 8 + [1] * 3)
+    weights = weights_of(recipe_for([0] * 11, class_weights=how, correct_prior=True), targets, 3)
+    assert len(weights) == 3
+    assert np.mean(np.array(weights)[targets]) == pytest.approx(1)
+    assert weights[1] > weights[0]
 
 
 def test_focal_loss_by_hand():
@@ -118,7 +137,7 @@ def test_methods_that_have_a_loss_of_their_own():
     from classifine.train.method import Labelled, choose_method
 
     few = Labelled(60, 3, "single", False, True)
-    with pytest.raises(ConfigError, match="has a loss of its own"):
+    with pytest.raises(ConfigError, match=r"a loss of its own .* so --focal cannot be"):
         choose_method(Train(method="contrastive", focal=1.0), Model(), few)
     with pytest.raises(ConfigError, match="--class-weights cannot be"):
         choose_method(Train(method="probe", class_weights="balanced"), Model(), few)
@@ -134,3 +153,12 @@ def test_uneven_labels_are_a_hint():
     assert (
         uneven(["a"] * 29 + ["b"] * 3) == uneven([("a",)] * 30 + [("b",)]) == uneven([None] * 3) == uneven([0.5]) == ""
     )
+
+
+def test_an_epoch_is_judged_with_the_prior_that_the_scores_will_have(base, encoded):
+    network = fresh(base)
+    plain, shifted = (
+        validator(encoded, 0, "single", "float32", shift)(network) for shift in (None, np.array([99, 0, 0]))
+    )
+    assert shifted["predicted_classes"] == 1
+    assert shifted["loss"] > plain["loss"] + 1

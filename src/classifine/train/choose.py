@@ -13,7 +13,7 @@ from classifine.data.encode import Kind
 from classifine.labels import Task
 from classifine.train.hardware import Hardware, attention_on
 from classifine.train.recipe import Method, Recipe
-from classifine.train.wishes import check_adapter, check_cost, check_long, checked_metric
+from classifine.train.wishes import COSTS, checked_metric
 
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
 SMALL_PARAMETERS = 50_000_000
@@ -83,10 +83,7 @@ def choose(
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
     model = model or Model()
-    check_adapter(model)
-    check_long(model)
-    check_cost(config, task)
-    metric = checked_metric(config, hardware, task)
+    metric = checked_metric(config, model, hardware, task)
     precision = "bf16" if config.precision == "auto" and hardware.bf16 else config.precision
     few, pairs = method != "finetune", parameters < SMALL_PARAMETERS and texts == "pairs"
     epochs = config.epochs or _passes(rows, method, SMALL_PAIR_EPOCHS if pairs else MAX_EPOCHS)
@@ -120,9 +117,7 @@ def choose(
         schedule=config.schedule,
         optimizer=config.optimizer,
         **_sharpness(config),
-        class_weights=config.class_weights,
-        focal=config.focal,
-        label_smoothing=config.label_smoothing,
+        **{name: getattr(config, name) for name in COSTS},
         averaging=config.averaging,
         metric=metric,
         patience=config.patience,

@@ -29,7 +29,7 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved, quiet_transformers
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
-from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, ready, seeded
+from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, longer, ready, seeded
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Lesson, input_columns, train
 
@@ -101,11 +101,9 @@ def lessons(
         trained = trained_weights(network)
         training = train(network, rows, held_out, padding, recipe, folder, say, lesson=lesson)
     decision = _decided(network, held_out, padding, taught)
-    # A text that fills all places is taken for one that was longer.
-    full = int((np.array(rows["length"][:]) >= recipe.max_length).sum())
     # Neither can be told without true labels: whether scores can be taken at their word, and when not to answer.
     known = {"decision": decision.as_json(), "calibration": None, "doubt": None, **known_after(training)}
-    record = {**before, **known, "trained_weights": trained, "train_rows_cut": full}
+    record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
 
 

@@ -57,7 +57,7 @@ def learn(
             kept(1)
         return training, probe
 
-    lesson = labelled(rows, validation, pad_id, recipe)
+    lesson = labelled(rows, validation, pad_id, recipe, count)
     judge = lesson.validate
 
     def with_head(network: Any) -> dict[str, float]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.config import Config
+from classifine.config import Config, Train
 from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id, text_kind
 from classifine.data.read import Split, paired
@@ -35,7 +35,7 @@ from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose
 from classifine.train.few import learn
 from classifine.train.hardware import attention_on, look_at_hardware
-from classifine.train.losses import shift_of, weights_of
+from classifine.train.losses import prior_shift
 from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
@@ -186,8 +186,8 @@ def _fit_once(
             training, probe = (
                 (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
             )
-        if config.train.correct_prior:
-            shift_output(network, shift_of(weights_of(recipe, targets_of(rows))))
+        if (shift := prior_shift(recipe, targets_of(rows), len(labels))) is not None:
+            shift_output(network, shift)
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
@@ -272,8 +272,10 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
-    if recipe.class_weights == "none" and (hint := uneven(rows.labels)):
+    if method in ("finetune", "lp-ft") and recipe.class_weights == "none" and (hint := uneven(rows.labels)):
         say(f"hint    {hint}")
+    if recipe.keeps_last and (config.train.metric or config.train.patience != Train().patience):
+        say(f"warning --metric and --patience choose the best epoch, and {method} keeps the last (--method finetune)")
     return network, tokenizer, recipe
 
 

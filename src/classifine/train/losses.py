@@ -35,7 +35,11 @@ class Cost:
     smoothing: float = 0.0
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of the rows, weighted ones as many as they weigh."""
+        """The mean loss of the rows, each times the weight of its label.
+
+        Not divided by the weights of the batch, as torch has it: a batch that is worked through in parts, of a single row
+        even, is to give the same gradient as at once.
+        """
         found = logits.float()
         weights = torch.tensor(self.weights, device=found.device) if self.weights else None
         return (self._of_several if self.task == "multi" else self._of_one)(found, targets, weights)
@@ -62,8 +66,7 @@ class Cost:
             losses = losses * _doubt(functional.cross_entropy(logits, targets, reduction="none")) ** self.focus
         if weights is None:
             return losses.mean()
-        own = weights[targets]
-        return (own * losses).sum() / own.sum()
+        return (weights[targets] * losses).mean()
 
     def _of_several(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         true = targets.float()
@@ -106,20 +109,29 @@ def shift_of(weights: tuple[float, ...]) -> NDArray[np.float64]:
     return -np.log(np.asarray(weights, dtype=np.float64))
 
 
-def cost_of(recipe: Recipe, targets: NDArray[Any]) -> Cost | None:
+def cost_of(recipe: Recipe, targets: NDArray[Any], labels: int) -> Cost | None:
     """The loss that a recipe asks for, by the targets of the training rows; None where it is the network's own."""
     if recipe.task is None or recipe.task == "score":
         return None
-    weights = weights_of(recipe, targets)
+    weights = weights_of(recipe, targets, labels)
     if not weights and not recipe.focal and not recipe.label_smoothing:
         return None
     return Cost(recipe.task, weights, recipe.focal, recipe.label_smoothing)
 
 
-def weights_of(recipe: Recipe, targets: NDArray[Any]) -> tuple[float, ...]:
-    """The weight of each label; nothing where all weigh the same."""
+def weights_of(recipe: Recipe, targets: NDArray[Any], labels: int) -> tuple[float, ...]:
+    """The weight of each of so many labels; nothing where all weigh the same. Of classes their mean over the rows is 1."""
     if recipe.class_weights == "none":
         return ()
-    labels = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
     found = balanced(targets, labels)
-    return softened(found) if recipe.class_weights == "sqrt" else found
+    if recipe.class_weights == "sqrt":
+        found = softened(found)
+    if targets.ndim == 2:
+        return found
+    mean = float(np.mean(np.asarray(found)[targets]))
+    return tuple(weight / mean for weight in found)
+
+
+def prior_shift(recipe: Recipe, targets: NDArray[Any], labels: int) -> NDArray[np.float64] | None:
+    """What the recipe adds to the logits after training, for `labels` labels; None where it leaves them."""
+    return shift_of(weights_of(recipe, targets, labels)) if recipe.correct_prior else None

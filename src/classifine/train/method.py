@@ -16,6 +16,7 @@ from classifine.train.wishes import COSTS
 STEPS = (
     "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
     "ascent_share", "track", "class_weights", "correct_prior", "focal", "label_smoothing",
+    "keep",
 )  # fmt: skip
 
 
@@ -65,9 +66,13 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
     if method == "contrastive" and model.long == "windows":
         raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
-    if method == "contrastive" and any(getattr(config, name) != getattr(Train(), name) for name in COSTS):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in COSTS)
-        raise ConfigError(f"--method contrastive has a loss of its own, without {flags}. Use --method lp-ft.")
+    given = [name for name in (*COSTS, "keep") if getattr(config, name) != getattr(Train(), name)]
+    if method == "contrastive" and given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(
+            f"--method contrastive has a loss of its own and fits its head at the end, so {flags} cannot be. Drop that, "
+            "or use --method lp-ft."
+        )
     if method == "probe":
         _check_probe(config, model)
 

@@ -52,6 +52,7 @@ class Recipe:
     rho: float | None
     ascent_share: float | None
     class_weights: str
+    correct_prior: bool
     focal: float
     label_smoothing: float
     averaging: bool

@@ -29,7 +29,7 @@ from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.documents import INPUTS, collator, one_loss_a_document, parts_of
 from classifine.train.dropout import fast_dropout
-from classifine.train.losses import cost_of
+from classifine.train.losses import cost_of, prior_shift
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.order import Shuffled
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights, constant_guess
@@ -72,12 +72,12 @@ class Lesson:
     loss: Loss | None = None
 
 
-def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe) -> Lesson:
-    """The lesson of true labels: the recipe's loss, and the metrics of the task."""
+def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: int) -> Lesson:
+    """The lesson of so many true labels: the recipe's loss, and the metrics of the task."""
     assert recipe.task is not None
-    cost = cost_of(recipe, targets_of(rows))
+    cost, shift = cost_of(recipe, targets_of(rows), labels), prior_shift(recipe, targets_of(rows), labels)
     plain = Lesson(
-        validator(validation, pad_id, recipe.task, recipe.precision),
+        validator(validation, pad_id, recipe.task, recipe.precision, shift),
         constant_guess(targets_of(rows)), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
     )  # fmt: skip
     if cost is None:
@@ -292,7 +292,7 @@ def train(
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
     spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
-    begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe)
+    begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe, network.config.num_labels)
     lost, alarms = 0.0, list[str]()
     while True:
         best = Best(recipe.metric, None if recipe.keeps_last else recipe.patience, kept)
@@ -332,6 +332,11 @@ def start_over(network: Any, begun: Weights) -> None:
 def in_parts(recipe: Recipe, say: Say) -> Recipe:
     """The recipe with at most half as many rows at once, as many as make up a whole batch, and said; TrainingError after one row."""
     own = recipe.rows_at_once
+    if recipe.method == "contrastive":
+        raise TrainingError(
+            f"The {recipe.device}'s memory does not hold {own} rows of {recipe.max_length} tokens, which --method contrastive "
+            "compares with one another. Lower --batch-size or --max-length, or use --method lp-ft."
+        ) from None
     if own == 1:
         raise TrainingError(
             f"The {recipe.device}'s memory does not hold 1 rows of {recipe.max_length} tokens. "
@@ -438,16 +443,19 @@ def check_finite(network: Any, flags: str = "--learning-rate or --head-rate") ->
         raise TrainingError(f"The network diverged: its weights are no numbers any more. Lower {flags}.")
 
 
-def validator(encoded: Any, pad_id: int, task: Task, precision: str) -> Validate:
+def validator(
+    encoded: Any, pad_id: int, task: Task, precision: str, shift: NDArray[np.float64] | None = None
+) -> Validate:
     """A function that judges a network on `encoded`: its metrics, loss and number of different answers.
 
-    With several labels the thresholds are fitted anew each time, as they will be in the end.
+    With several labels the thresholds are fitted anew each time, as they will be in the end. `shift` (labels,) is what
+    will be added to its logits then.
     """
     columns = input_columns(encoded)
     truth = targets_of(encoded)
 
     def validate(network: Any) -> dict[str, float]:
-        found = logits(TorchEngine(network, precision), columns, pad_id)
+        found = logits(TorchEngine(network, precision), columns, pad_id) + (0 if shift is None else shift)
         decision = Decision(task).fit(found, truth)
         scores = decision.scores(found)
         result = metrics.judge(truth, scores, decision)

@@ -53,8 +53,11 @@ def check_long(model: Model) -> None:
         raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
 
 
-def checked_metric(config: Train, hardware: Hardware, task: Task) -> str:
+def checked_metric(config: Train, model: Model, hardware: Hardware, task: Task) -> str:
     """What chooses the best epoch; ConfigError where that or another wish cannot be met."""
+    check_adapter(model)
+    check_long(model)
+    check_cost(config, task)
     if config.optimizer == "adamw" and (config.rho is not None or config.ascent_share != 1):
         raise ConfigError("--rho and --ascent-share belong to --optimizer sam or asam. Add it, or drop them.")
     metric = config.metric or METRICS[task][0]
