@@ -249,6 +249,16 @@ def test_settings_for_files_are_refused():
         TextClassifier(publish="maria/tickets")
     with pytest.raises(ConfigError, match="'test' is for files"):
         TextClassifier(test="x.csv")
+    for name, value in (
+        ("trials", 3),
+        ("minutes", 1),
+        ("rows", 50),
+        ("over", "epochs"),
+        ("bases", "a"),
+        ("final_seeds", 2),
+    ):
+        with pytest.raises(ConfigError, match=f"'{name}' is for `classifine tune`"):
+            TextClassifier(**{name: value})
 
 
 def test_fitting_leaves_the_random_numbers_of_the_caller_alone(base):

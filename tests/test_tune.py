@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from conftest import settings
 from test_story import FILES, lines, quiet
+from typer.testing import CliRunner
 
 from classifine import cli, run, tune
 from classifine.config import build, load_toml
 from classifine.errors import ConfigError, OutputError, TrainingError
 from classifine.report.page.search import SearchFacts, search_page
 from classifine.report.seeds import OverSeeds
+from classifine.train import method as methods
 from classifine.train import study as studies
 from classifine.train.choose import choose
 from classifine.train.hardware import Hardware
@@ -50,7 +52,9 @@ def made_up_fits(monkeypatch):
         return READ[rows]
 
     def ready(rows, labels, base, config, say):
-        return None, None, choose(config.train, Hardware("cpu", "processor", 2, bf16=False), len(rows), 10**6, 32)
+        method = "finetune" if config.train.method == "auto" else config.train.method
+        hardware = Hardware("cpu", "processor", 2, bf16=False)
+        return None, None, choose(config.train, hardware, len(rows), 10**6, 32, method=method)
 
     monkeypatch.setattr(run, "prepare", read_once)
     monkeypatch.setattr(tune, "ready", ready)
@@ -137,16 +141,16 @@ def test_the_default_recipe_comes_first_and_is_what_train_does(tickets, base, tm
     config = wished(tickets, base, train={"patience": 2}, trials=3)
     told = searched(config, tmp_path / "out")
     # Nothing is set but what was: the recipe's own rate can still fall back, where one that is named cannot.
-    assert tried[0].train == config.train.model_copy(update={"seeds": 1, "seed": 42})
+    assert tried[0].train == config.train.model_copy(update={"seeds": 1, "seed": 42, "method": "finetune"})
     assert (told[0]["number"], told[0]["default"], told[0]["settings"]["optimizer"]) == (0, True, "adamw")
     assert [one["default"] for one in told] == [True, False, False]
     assert tried[1].train.learning_rate == told[1]["settings"]["learning_rate"]
     assert len({json.dumps(one["settings"]) for one in told}) == 3
 
 
-def recipes(config, **more):
+def recipes(config, method="finetune", **more):
     hardware = Hardware("cpu", "processor", 2, bf16=False)
-    return {name: choose(config.train, hardware, 400, size, 64) for name, size in more.items()}
+    return {name: choose(config.train, hardware, 400, size, 64, method=method) for name, size in more.items()}
 
 
 def test_what_is_given_a_value_is_not_searched_and_bounds_lie_around_the_default():
@@ -174,12 +178,46 @@ def test_of_several_bases_each_has_the_rates_that_suit_it():
         ({"train": {"epochs": 3}, "search": {"over": ["epochs"]}}, False, "--over names epochs, but it is given a value"),
         ({"search": {"over": ["epochs"]}}, True, "--over names epochs, but --rows leaves it to the recipe"),
         ({"search": {"over": ["base"]}}, False, "there is one base only"),
+        ({"train": {"method": "contrastive"}, "search": {"over": ["head_rate"]}}, False, "fits its head in no steps"),
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_be_is_refused(given, part, said):
     config = build(given)
     with pytest.raises(ConfigError, match=said):
-        space_of(config, recipes(config, small=10**7), 400, part)
+        space_of(config, recipes(config, given.get("train", {}).get("method", "finetune"), small=10**7), 400, part)
+
+
+def test_the_rate_of_a_head_that_takes_no_steps_is_not_searched():
+    config = build({"train": {"method": "contrastive"}})
+    drawn = {
+        name: space_of(config, recipes(config, name, small=10**7), 400, False).drawn
+        for name in ("contrastive", "lp-ft")
+    }
+    assert drawn["lp-ft"].keys() - drawn["contrastive"].keys() == {"head_rate"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"train": {"method": "probe"}}, "--method probe takes no steps, so there is nothing to search. Use"),
+        ({"model": {"stride": 0.5}}, "--stride belongs to --long windows"),
+    ],
+)
+def test_what_no_trial_could_do_is_refused_before_the_first(parts, said, tickets, base, tmp_path, made_up_fits):
+    with pytest.raises(ConfigError, match=said):
+        tune.tune(wished(tickets, base, **parts), tmp_path / "out", False, quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_average_over_seeds_is_no_wish_of_a_search(tickets, base, tmp_path, made_up_fits):
+    tried, _ = made_up_fits
+    said = []
+    searched(
+        wished(tickets, base, train={**TRAINED, "seeds": 3, "keep": "average"}, trials=1), tmp_path / "out", said.append
+    )
+    assert (tried[0].train.seeds, tried[0].train.keep) == (1, "best")
+    assert any(line.startswith("warning keep is average, which a search does not do") for line in said)
+    assert "--keep " not in CliRunner().invoke(cli.app, ["tune", "--help"]).output
 
 
 def test_trials_may_train_on_a_part_of_the_rows(tickets, base, tmp_path, made_up_fits, monkeypatch):
@@ -191,6 +229,22 @@ def test_trials_may_train_on_a_part_of_the_rows(tickets, base, tmp_path, made_up
     assert counts == [30, 30]
     assert "epochs" not in told[1]["settings"]
     assert any("trials train on 30 of 96 rows (--rows)" in line for line in said)
+
+
+@pytest.mark.parametrize(("most", "differs"), [(20, True), (1, False)])
+def test_trials_on_a_part_of_the_rows_train_by_the_method_for_all(
+    most, differs, tickets, base, tmp_path, made_up_fits, monkeypatch
+):
+    # 30 rows are so few for each label that a sentence encoder would be trained in another way; 96 are not.
+    tried, _ = made_up_fits
+    known = methods.Labelled
+    monkeypatch.setattr(tune, "Labelled", lambda *about: known(*about[:-1], sentence_encoder=True))
+    config = wished(tickets, base, train={}, trials=2, rows=30)
+    monkeypatch.setattr(methods, "FEW_PER_CLASS", most)
+    said = []
+    searched(config, tmp_path / "out", said.append)
+    assert [one.train.method for one in tried] == ["finetune", "finetune"]
+    assert sum("where for 30 rows (--rows) it would be lp-ft" in line for line in said) == differs
 
 
 # How it goes
@@ -307,6 +361,15 @@ def test_a_trial_that_falls_behind_is_stopped_early(tickets, base, tmp_path, mad
     assert [one["state"] for one in told] == ["complete", "pruned"]
     assert (len(told[0]["validation"]), len(told[1]["validation"])) == (4, 1)
     assert told[1]["error"] == "worse than half of the others after epoch 1"
+
+
+@pytest.mark.parametrize(("method", "values"), [("finetune", [0.9, 0.6]), ("lp-ft", [0.5, 0.6])])
+def test_a_trial_is_worth_what_its_method_keeps(method, values, tickets, base, tmp_path, made_up_fits):
+    tried, how = made_up_fits
+    # The first is good in between and falls; the second rises to its end.
+    how["reach"] = lambda config, epoch: {1: 0.4, 2: 0.9, 3: 0.5}[epoch] if len(tried) == 1 else 0.2 * epoch
+    told = searched(wished(tickets, base, train={"method": method, "epochs": 3}, trials=2), tmp_path / "out")
+    assert [one["value"] for one in told] == pytest.approx(values)
 
 
 def test_no_trial_begins_after_its_minutes(tickets, base, tmp_path, made_up_fits):

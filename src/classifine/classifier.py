@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import publish
-from classifine.config import Config, Hub, build, nested
+from classifine.config import Config, Hub, Search, build, nested
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.language import find_language
@@ -54,6 +54,8 @@ class TextClassifier:
             raise ConfigError(
                 f"'{hub[0]}' is for `classifine train`. Call push_to_hub(\"OWNER/NAME\") after fit instead."
             )
+        if search := sorted(Search.model_fields.keys() & settings.keys()):
+            raise ConfigError(f"'{search[0]}' is for `classifine tune`, which searches. Leave it out.")
         self._config: Config = build(nested(settings))
         self._saved: Saved | None = None
 

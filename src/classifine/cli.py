@@ -165,7 +165,7 @@ def train(
 
 @app.command()
 @with_settings(
-    *(name for name in TRAINING if name not in ("base", "seeds", "track", *HUB)),
+    *(name for name in TRAINING if name not in ("base", "seeds", "keep", "track", *HUB)),
     *(name for name in SEARCH if name != "bases"),
 )
 def tune(
@@ -195,7 +195,8 @@ def tune(
 
     Each trial trains by other settings and is judged on validation rows; test rows have no part in it. Searched are
     learning rate, epochs, batch size, weight decay, schedule, warm-up, rate of the head and optimiser, and the base
-    where several are named; what is given a value is not searched. Trials that fall behind are stopped early.
+    where several are named; what is given a value is not searched. Trials that fall behind are stopped early. The method
+    is not searched: it is the one for all train rows, and any but probe, which takes no steps.
 
     In the end the best one and the default recipe are trained with the same few seeds. The best is kept where it is
     better by more than a standard error, else the default. The folder is that of a classifier, and holds

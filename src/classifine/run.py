@@ -60,7 +60,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
 
     folder = output or free_folder(str(config.data.source))
     check_output(folder, overwrite)
-    _check_faces(config)
+    check_faces(config)
     data = prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
     with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
@@ -109,7 +109,7 @@ def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
     say(f"saved   {folder} (trained in {record['train_seconds']:.0f} s, {record['train_rows_per_second']:.0f} rows/s)")
 
 
-def _check_faces(config: Config) -> None:
+def check_faces(config: Config) -> None:
     """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
     from classifine.train.track import check_trackers
     from classifine.train.wishes import check_adapter, check_keep, check_long
@@ -157,7 +157,7 @@ def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say, spli
 
     if output is not None:
         check_output(output, overwrite)
-    _check_faces(config)
+    check_faces(config)
     data = prepare(config, say, splits)
     return plan(data.three, data.labels, data.base, config, say)
 

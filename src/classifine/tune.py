@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from classifine import run
-from classifine.config import Config, Section, starter
-from classifine.data.read import Split
+from classifine.config import Config, Hub, Section, starter
+from classifine.data.read import Split, paired
 from classifine.data.seen import fingerprint
 from classifine.data.split import sampled
-from classifine.errors import ClassifineError, OutputError, TrainingError
+from classifine.errors import ClassifineError, ConfigError, OutputError, TrainingError
 from classifine.infer.predict import text_logits
 from classifine.metrics import LOWER_IS_BETTER
 from classifine.model.base import Base, find_base
@@ -35,7 +35,9 @@ from classifine.report.page.search import SearchFacts, search_page
 from classifine.report.seeds import OverSeeds, rows_error
 from classifine.say import Say
 from classifine.train.fit import fit, ready, seeded
+from classifine.train.method import Labelled, choose_method
 from classifine.train.progress import Watched, rank
+from classifine.train.recipe import Method, Recipe
 from classifine.train.search import DRAWN_BASE, Space, State, Trial, space_of
 from classifine.train.study import Asked, Pruned, Study, check_tuning
 
@@ -82,6 +84,14 @@ class _Work:
                 "train": config.train.model_dump(mode="json", exclude={"track", "seeds"}),
             },
         }
+
+    def base_of(self, config: Config) -> str:
+        """The name of the base that these settings train."""
+        return config.model.base or self.data.base.name
+
+    def usual_of(self, config: Config) -> Recipe:
+        """What the recipe would choose for the base of these settings; its method is that of trials and finals."""
+        return self.space.usual[self.base_of(config)]
 
     @property
     def sign(self) -> int:
@@ -137,6 +147,7 @@ def tune(config: Config, output: Path | None, overwrite: bool, say: Say) -> Tune
     holds another search that was not finished. After KeyboardInterrupt the same call goes on.
     """
     check_tuning()
+    config = _wished(config, say)
     folder = output or run.free_folder(str(config.data.source), "-tuned", unfinished)
     if overwrite or not unfinished(folder):
         check_output(folder, overwrite, record=STUDY if unfinished(folder) else RECORD)
@@ -158,6 +169,47 @@ def unfinished(folder: Path) -> bool:
     return (folder / STUDY).is_file() and not (folder / RECORD).exists()
 
 
+def _wished(config: Config, say: Say) -> Config:
+    """The settings without what a search has no use for, which is said; ConfigError for what cannot be searched."""
+    if config.train.method == "probe":
+        raise ConfigError(
+            "--method probe takes no steps, so there is nothing to search. Use --method lp-ft, or `train`."
+        )
+    if config.train.keep != "best":
+        say(f"warning keep is {config.train.keep}, which a search does not do: the best of the final seeds stays")
+        config = _with(config, keep="best")
+    # One seed at a time, neither tracked nor published.
+    run.check_faces(_with(config, seeds=1, track=()).model_copy(update={"hub": Hub()}))
+    return config
+
+
+def _with(config: Config, **train: Any) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update=train)})
+
+
+def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, say: Say) -> tuple[Config, Say]:
+    """The settings with the method that suits all train rows, where that for `rows` of them is another; and who tells."""
+
+    def suited(part: Split) -> tuple[Method, str]:
+        labels = data.labels
+        known = Labelled(len(part), len(labels), labels.task, paired(part), base.pooling is not None)
+        return choose_method(config.train, config.model, known)
+
+    method, why = suited(data.three.train)
+    other, _ = suited(rows)
+    if other == method:
+        return config, say
+    say(
+        f"method  {method}: {why}; so in trials, too, where for {len(rows)} rows (--rows) it would be {other} (--method)"
+    )
+
+    def tell(line: str) -> None:
+        if not line.startswith("method "):  # it is said, and nobody asked for it
+            say(line)
+
+    return _with(config, method=method), tell
+
+
 def _prepared(config: Config, folder: Path, say: Say) -> _Work:
     """Everything known before the first trial, said aloud."""
     names = list(dict.fromkeys(config.search.bases))
@@ -166,11 +218,11 @@ def _prepared(config: Config, folder: Path, say: Say) -> _Work:
     data, wanted = run.prepare(config, say), config.search
     rows = sampled(data.three.train, wanted.rows, config.train.seed)
     bases = {data.base.name: data.base, **{name: find_base(name) for name in names[1:]}}
-    usual = {}
+    part, usual = len(rows) < len(data.three.train), {}
     for name, base in bases.items():
+        own, tell = _method_of_all(config, data, base, rows, say)
         with seeded(config.train.seed):
-            _, _, usual[name] = ready(rows, data.labels, base, config, say)
-    part = len(rows) < len(data.three.train)
+            _, _, usual[name] = ready(rows, data.labels, base, own, tell)
     space = space_of(config, usual, len(rows), part)
     for i, line in enumerate(space.lines()):
         say(f"{'search' if i == 0 else '':7} {line}")
@@ -241,10 +293,11 @@ def _search(work: _Work, study: Study) -> None:
 def _try(work: _Work, asked: Asked, left: float) -> None:
     """Make one trial, which ends early where it falls behind or its seconds are over; the default always goes to its end."""
     begun, seen = time.monotonic(), list[dict[str, float]]()
+    config = work.space.config(asked.point, work.config)
 
     def watch(share: float, epochs: Sequence[dict[str, float]]) -> None:
         seen[:] = epochs
-        if asked.falls_behind(share, _reached(work, epochs)[work.metric]):
+        if asked.falls_behind(share, _reached(work, config, epochs)[work.metric]):
             raise Pruned(f"worse than half of the others after epoch {len(epochs)}")
         if asked.number and share < 1 and time.monotonic() - begun > left:
             raise Pruned(f"the minutes were over after epoch {len(epochs)}")
@@ -252,14 +305,14 @@ def _try(work: _Work, asked: Asked, left: float) -> None:
     state: State = "complete"
     error = None
     try:
-        _train(work, work.rows, work.space.config(asked.point, work.config), work.config.train.seed, watch)
+        _train(work, work.rows, config, work.config.train.seed, watch)
     except Pruned as end:
         state, error = "pruned", str(end)
     # What torch raises where memory is short is a RuntimeError on every device.
     except (ClassifineError, RuntimeError, MemoryError) as failure:
         own = isinstance(failure, ClassifineError)
         state, error = "failed", f"{'' if own else f'{type(failure).__name__}: '}{str(failure).partition(chr(10))[0]}"
-    reached = _reached(work, seen) if seen else {}
+    reached = _reached(work, config, seen) if seen else {}
     value = reached.get(work.metric)
     if state == "complete" and (value is None or not math.isfinite(value)):
         state, error = "failed", f"its {work.metric} is no number"
@@ -270,16 +323,19 @@ def _try(work: _Work, asked: Asked, left: float) -> None:
 def _train(work: _Work, rows: Split, config: Config, seed: int, watch: Any = None) -> Any:
     """Fit one recipe with one seed, without words, judged on the validation rows."""
     data = work.data
-    own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed, "seeds": 1})})
-    base = work.bases[own.model.base or data.base.name]
+    base = work.bases[work.base_of(config)]
+    # By the number of rows it could be another one for trials than in the end.
+    own = _with(config, seed=seed, seeds=1, method=work.usual_of(config).method)
     return fit(
         rows, data.three.validation, data.columns, data.labels, base, own, lambda line: None,
         callbacks=[Watched(watch)] if watch else [],
     )  # fmt: skip
 
 
-def _reached(work: _Work, epochs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The metrics of the best epoch so far, chosen as `train` does."""
+def _reached(work: _Work, config: Config, epochs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The metrics of the epoch that `train` would keep of these: the best, or the last where the method keeps that."""
+    if work.usual_of(config).keeps_last:
+        return epochs[-1]
     return max(epochs, key=lambda one: rank(work.metric, one))
 
 

@@ -78,7 +78,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Trial:
-    """One point that was tried: what it reached on validation rows, by its best epoch, and how it ended.
+    """One point that was tried: what it reached on validation rows, by the epoch that is kept, and how it ended.
 
     `value` is the metric that chooses, None where the trial failed before its first epoch.
     """
@@ -122,6 +122,8 @@ def space_of(config: Config, usual: Mapping[str, Recipe], rows: int, part: bool)
         raise ConfigError(f"--over names {', '.join(refused)}, but {why}. Leave out one of the two.")
     if DRAWN_BASE in config.search.over and len(usual) < 2:
         raise ConfigError("--over names base, but there is one base only. Name another with --base.")
+    if config.search.over and "head_rate" in wanted - set(bounds):
+        raise ConfigError("--over names head_rate, but --method contrastive fits its head in no steps. Leave it out.")
     drawn = {name: found for name, (found, _) in bounds.items() if name in wanted - given and not _single(found)}
     if not drawn:
         raise ConfigError(
@@ -144,7 +146,8 @@ def _bounds(config: Config, usual: Mapping[str, Recipe], rows: int) -> dict[str,
         found["weight_decay"] = (Between(-REACH, REACH), 0.0)
     found["schedule"] = (Among(("linear", "cosine", "constant")), config.train.schedule)
     found["warmup"] = (Between(0.0, LONGEST_WARMUP), config.train.warmup)
-    found["head_rate"] = (Between(-REACH, REACH), 0.0)
+    if recipe.method != "contrastive":  # its head is fitted, not trained
+        found["head_rate"] = (Between(-REACH, REACH), 0.0)
     found["optimizer"] = (Among(("adamw", "sam")), config.train.optimizer)
     return found
 

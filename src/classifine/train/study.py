@@ -132,8 +132,8 @@ class Asked:
         self._trial, self._study = trial, study
         self._quarter = 0
 
-    def falls_behind(self, share: float, best: float) -> bool:
-        """Whether so far, at this share of its epochs, the trial is worse than half of the others were; `best` is its metric.
+    def falls_behind(self, share: float, reached: float) -> bool:
+        """Whether so far, at this share of its epochs, the trial is worse than half of the others were; `reached` is its metric.
 
         By quarters of the run rather than epochs: the rate of one that will be long is still high where a short one ends.
         """
@@ -141,7 +141,7 @@ class Asked:
         if quarter <= self._quarter:
             return False
         self._quarter = quarter
-        self._trial.report(best, quarter)
+        self._trial.report(reached, quarter)
         return bool(self.number and share < 1 and self._trial.should_prune())
 
     def ends(

@@ -94,7 +94,7 @@ def _progress(found: SearchFacts) -> Iterator[Block]:
             best.append({"trial": one.number, "value": (min if found.lower_is_better else max)(values)})
     if best:
         best.append({"trial": found.trials[-1].number, "value": best[-1]["value"]})
-    reading = "Each sign is a trial, at the value of its best epoch; the line is the best whole trial so far."
+    reading = "Each sign is a trial, at the value of the epoch that its method keeps; the line is the best whole trial so far."
     data = {"rows": [_dot(one) for one in _drawn(found)], "best": best, "axis": found.axis}
     yield Chart("over-trials", "trials", "Best value over trials", reading, data)
 
