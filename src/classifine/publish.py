@@ -21,10 +21,9 @@ from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
-from classifine.model.base import MODULES
 from classifine.model.folder import RECORD, Saved, json_text, kind, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.model.static import DENSE
+from classifine.model.layers import LAYERS, MODULES
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
 from classifine.windows import TRUNCATE
@@ -37,7 +36,6 @@ PATTERNS = (
 OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
 TRIED = ("Thank you, that was quick.", "nothing works and nobody answers!!", "Wo ist mein Paket?", "это хорошо", "很好")
-LAYERS = {"transformer": (), "pooled": ("1_Pooling", "3_Dense"), "static": (DENSE,)}
 # What tells the kinds apart: left there by a classifier of another kind it would have the new one read as the old.
 OF_A_KIND = {MODULES, *itertools.chain.from_iterable(LAYERS.values())}
 SAMPLE = 32  # texts that are tried
@@ -167,7 +165,9 @@ def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         save(place, classifier.network, classifier.tokenizer, classifier.labels, _public(classifier.record))
-        (place / CARD).write_text(card_in_training(target.repository, epoch, target.licence), encoding="utf-8")
+        (place / CARD).write_text(
+            card_in_training(classifier.record, target.repository, epoch, target.licence), encoding="utf-8"
+        )
         contents: dict[str, Path | bytes] = {
             item.relative_to(place).as_posix(): item for item in place.rglob("*") if item.is_file()
         }
