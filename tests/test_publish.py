@@ -11,6 +11,9 @@ from conftest import QUICK
 from hub import COMMIT, TOKEN, Commit, serving
 from test_hub import call
 
+from classifine import run
+from classifine.config import Hub
+from classifine.model.folder import Saved
 from classifine.publish import _public, files
 
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
@@ -262,6 +265,16 @@ def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_
     assert "does not let this token write to john/tickets" in said
     assert "epoch 1" not in refused[2]
     assert not (tmp_path / "not").exists()
+
+
+def test_an_epoch_that_is_no_better_than_others_is_not_published(monkeypatch):
+    said, sent = [], []
+    monkeypatch.setattr(run.publish, "prepare", lambda *args: None)
+    monkeypatch.setattr(run.publish, "publish_epoch", lambda classifier, epoch, *args: sent.append(epoch))
+    better = run._publisher(Hub(publish="maria/it", every_save=True), said.append)
+    for epoch in (1, 2):
+        better(Saved(None, None, None, None, {"recipe": {"method": "lp-ft"}}), epoch)
+    assert (sent, said) == ([], ["publish lp-ft keeps the last epoch, so the end alone is published"])
 
 
 def test_another_answer_from_the_hub_is_noticed(hub, trained, tmp_path):
