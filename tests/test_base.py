@@ -108,6 +108,13 @@ def test_an_incomplete_folder_is_refused(missing, base, tmp_path):
         find_base(str(folder))
 
 
+def test_what_has_no_encoder_is_no_base(base, tmp_path):
+    folder = shutil.copytree(base, tmp_path / "static")
+    (folder / "config.json").write_text('{"model_type": "static-embedding"}', "utf-8")
+    with pytest.raises(ModelError, match="is a static classifier, which has no encoder and cannot be a base"):
+        find_base(str(folder))
+
+
 @pytest.mark.parametrize("name", ["no such base", "a/b/c", "../nowhere/at/all"])
 def test_a_name_that_the_hub_cannot_have(name, cache):
     with pytest.raises(ModelError, match="expected a folder or a Hub id such as"):

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from classifine.report.card import card
+from classifine.report.card import card, card_in_training, others_load_by
 from classifine.report.limits import limits
 
 
@@ -150,3 +150,21 @@ def test_the_card_has_the_limits_and_what_it_is_for(trained, record, evaluation)
     text = (trained / "README.md").read_text("utf-8")
     assert all(f"- {line}" in text for line in limits(record, evaluation))
     assert "## Intended use" in text and "fits none of them" in text
+
+
+@pytest.mark.parametrize("method", ["finetune", "lp-ft"])
+def test_what_others_load_a_network_with_and_what_it_reads_there(record, evaluation, method):
+    recipe = {**record["recipe"], "method": method, "long": "windows", "stride": 0.5}
+    own = {**record, "recipe": recipe, "long": "windows", "soup": {"seeds": [1, 2]}}
+    own |= {"calibration": {**record["calibration"], "folded": False}}
+    text = card(own, {**evaluation, "plain": {"accuracy": 0.25}})
+    last = text.partition("## Use")[2]
+    ours, library = ("The plain pipeline", "transformers")
+    if method == "lp-ft":
+        ours, library = ("Sentence-transformers", "sentence-transformers")
+    assert f"{ours} reads the first {record['max_length']} tokens of a text only (the first window)" in last
+    assert ("The plain pipeline" in last) == (method == "finetune")
+    assert f"which {others_load_by(own)} does not apply" in text
+    assert f"each at its {'best' if method == 'finetune' else 'last'} epoch" in text
+    assert metadata(text)["library_name"] == library
+    assert metadata(card_in_training(own, "maria/it", 2, None))["library_name"] == library

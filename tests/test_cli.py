@@ -161,6 +161,8 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tickets, quick, tmp_p
 def test_a_dry_run_finds_the_mistakes_of_a_run(call, tickets, quick, tmp_path):
     code, _, err = call("train", tickets, *quick, "--dry-run", "--seeds", "2", "--publish", "maria/it", "--every-save")
     assert (code, "--every-save publishes each better epoch of one run, and --seeds makes several" in err) == (1, True)
+    code, _, err = call("train", tickets, *quick, "--dry-run", "--method", "lp-ft", "--publish", "a/b", "--every-save")
+    assert (code, "each better epoch, and --method lp-ft keeps the last one. Leave out" in err) == (1, True)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "x").touch()
     code, out, err = call("train", tickets, *quick, "--dry-run", "-o", "model", "--overwrite")

@@ -27,10 +27,12 @@ from classifine.model.static import WORD, static_config, word_reader, word_token
 from classifine.model.static_network import StaticNetwork
 from classifine.model.words import ODD
 from classifine.publish import files
+from classifine.report.page.html import report_page
 from classifine.train.choose import choose_static
 from classifine.train.distill import Student, Taught, lessons, soft_loss
 from classifine.train.hardware import Hardware
 from classifine.train.static import principal
+from classifine.use import evaluate_saved
 
 NAMES = tuple(TOPICS)
 ROWS = made_up(240, seed=5)
@@ -198,7 +200,7 @@ def test_a_student_of_two_teachers(trained, base, texts, tmp_path):
     said = []
     other = tmp_path / "other"
     shutil.copytree(trained, other)
-    test = write_csv(tmp_path / "test.csv", made_up(60, seed=9))
+    test, labelled = write_csv(tmp_path / "test.csv", made_up(60, seed=9)), write_csv(tmp_path / "known.csv", ROWS)
     config = settings(base, data={"test": str(test)})
     record = distilling.distill(
         [trained, other], [str(texts)], config, DistillOptions(), tmp_path / "student", False, said.append
@@ -206,7 +208,7 @@ def test_a_student_of_two_teachers(trained, base, texts, tmp_path):
     folder, found = tmp_path / "student", record["distilled"]
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "classifine.json", "README.md",
-        "evaluation.json", "history.jsonl",
+        "evaluation.json", "history.jsonl", "data_report.json",
     }  # fmt: skip
     assert json.loads((folder / "classifine.json").read_text("utf-8")) == record
     assert json.loads((folder / "config.json").read_text("utf-8"))["id2label"] == dict(
@@ -222,6 +224,15 @@ def test_a_student_of_two_teachers(trained, base, texts, tmp_path):
     assert "follow the teacher's, not true labels" in card
     assert "on 216 texts without labels" in card
     assert any(line.startswith("test    accuracy") and "the teacher's" in line for line in said)
+    # What it learned is known again, and does not leave this machine.
+    warnings = []
+    evaluate_saved(folder, Data(source=str(labelled)), "torch", "auto", warnings.append)
+    assert any("rows have a text that" in line and "was trained on" in line for line in warnings)
+    assert [path.name for path in files(folder)[1]] == ["data_report.json"]
+    page = report_page(folder)
+    assert "a smaller encoder, taught with classifine by the mean of the classifiers <code>" in page
+    assert "The texts were without labels; faults were not looked for in them." in page
+    assert "fine-tuned from" not in page
     with pytest.raises(ConfigError, match="without true labels"):
         load(folder).doubt  # noqa: B018
 

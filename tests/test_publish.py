@@ -11,11 +11,16 @@ from conftest import QUICK
 from hub import COMMIT, TOKEN, Commit, serving
 from test_hub import call
 
+from classifine import run
+from classifine.config import Hub
+from classifine.model.folder import Saved
 from classifine.publish import _public, files
 
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
 PLAIN = {"HF_HUB_DISABLE_XET": "1"}
 LOGGED_IN = {**PLAIN, "HF_TOKEN": TOKEN}
+# What a classifier of a method for few labels has beside its encoder.
+ANOTHER_KIND = {"modules.json": b"[]", "1_Pooling/config.json": b"{}", "3_Dense/model.safetensors": b"old"}
 STAY = {"predictions.jsonl", "data_report.json", "explanations.json", "report.html"}
 
 
@@ -228,7 +233,7 @@ def quick(tickets, base, folder, *more):
 def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_path):
     train = [quick(tickets, base, tmp_path / name, "--every-save", "--publish") for name in ("whole", "failed", "not")]
     # What an earlier run left there says nothing about the new weights.
-    old = {"evaluation.json": b"{}", "README.md": b"old", "notes.txt": b"mine"}
+    old = {"evaluation.json": b"{}", "README.md": b"old", "notes.txt": b"mine", **ANOTHER_KIND}
     hub.repositories["models", "maria/tickets"] = [Commit(COMMIT, "earlier", old)]
     whole, failed, refused = call(
         hub.address,
@@ -242,7 +247,7 @@ def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_
     assert whole[0] == 0, whole[2]
     _, *commits = hub.repositories["models", "maria/tickets"]
     assert len(commits) >= 2
-    assert "evaluation.json" not in commits[0].files
+    assert not {"evaluation.json", *ANOTHER_KIND} & set(commits[0].files)
     assert "notes.txt" in commits[-1].files
     assert [commit.message.split()[0] for commit in commits[:-1]] == ["Epoch"] * (len(commits) - 1)
     assert "In training: the weights after epoch 1" in commits[0].files["README.md"].decode()
@@ -260,6 +265,16 @@ def test_train_publishes_every_better_epoch_and_the_end(hub, tickets, base, tmp_
     assert "does not let this token write to john/tickets" in said
     assert "epoch 1" not in refused[2]
     assert not (tmp_path / "not").exists()
+
+
+def test_an_epoch_that_is_no_better_than_others_is_not_published(monkeypatch):
+    said, sent = [], []
+    monkeypatch.setattr(run.publish, "prepare", lambda *args: None)
+    monkeypatch.setattr(run.publish, "publish_epoch", lambda classifier, epoch, *args: sent.append(epoch))
+    better = run._publisher(Hub(publish="maria/it", every_save=True), said.append)
+    for epoch in (1, 2):
+        better(Saved(None, None, None, None, {"recipe": {"method": "lp-ft"}}), epoch)
+    assert (sent, said) == ([], ["publish lp-ft keeps the last epoch, so the end alone is published"])
 
 
 def test_another_answer_from_the_hub_is_noticed(hub, trained, tmp_path):
@@ -302,7 +317,9 @@ def test_login_keeps_the_token_once_the_hub_knows_it(hub, trained, tmp_path):
     assert code == 0, stderr
 
 
-def test_push_to_hub_from_python(hub, trained, tmp_path):
+def test_push_to_hub_from_python_over_a_classifier_of_another_kind(hub, trained, tmp_path):
+    old = {**ANOTHER_KIND, "notes.txt": b"mine"}
+    hub.repositories["models", "maria/other"] = [Commit(COMMIT, "earlier", old)]
     script = """
 import sys
 from classifine import TextClassifier
@@ -314,7 +331,10 @@ print(list(back.predict(["the parcel is late again"])))
     done = subprocess.run([sys.executable, "-c", script, str(trained)], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith(f"{hub.address}/maria/other/commit/")
-    assert "No evaluation was saved with this classifier" in hub.files("maria/other")["README.md"].decode()
+    files, (earlier, _) = hub.files("maria/other"), hub.repositories["models", "maria/other"]
+    assert "No evaluation was saved with this classifier" in files["README.md"].decode()
+    assert set(old) & set(files) == {"notes.txt"}
+    assert earlier.files == old  # what was there stays in the history
 
 
 def test_files_are_chosen_by_what_they_are(trained, tmp_path):

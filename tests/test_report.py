@@ -337,6 +337,23 @@ def test_hostile_words_stay_words(texts, pages, name):
     assert html.escape(EVIL[1]).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in texts[name]
 
 
+@pytest.mark.parametrize(
+    ("method", "made", "epochs"),
+    [
+        ("finetune", "fine-tuned from tiny.", "2 run, the best: 2"),
+        ("probe", "made of tiny, which is as it was, and a linear head.", "2 run, the last one kept"),
+        ("of tomorrow", "made of tiny.", "2 run, the last one kept"),
+    ],
+)
+def test_what_was_done_to_the_base(folders, tmp_path, method, made, epochs):
+    folder = shutil.copytree(folders["single"], tmp_path / "few")
+    found = json.loads((folder / "classifine.json").read_text("utf-8"))
+    write_json(folder / "classifine.json", {**found, "recipe": {**found["recipe"], "method": method}})
+    words = Page(report_page(folder)).words
+    assert made in words
+    assert epochs in words
+
+
 def test_limits_are_told_and_labels_in_them_stay_text(tmp_path):
     names = (*EVIL, "a`b", "``", "` `` `")
     folder = fabricated(tmp_path / "odd", names=names, rows=40)

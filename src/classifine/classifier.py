@@ -127,8 +127,10 @@ class TextClassifier:
         return explain(self._fitted, text if isinstance(text, str) else (text[0], text[1]), names, method)[0]
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Write an ordinary transformers checkpoint with its record and card; OutputError where it cannot be.
+        """Write network, tokenizer, record and card; OutputError where it cannot be.
 
+        It is an ordinary transformers checkpoint, or of a method for few labels or without an encoder one of
+        sentence-transformers.
         A classifier that is in that folder is replaced only with `overwrite`, and nothing else ever is.
         """
         saved, target = self._fitted, Path(folder)

@@ -295,7 +295,10 @@ class Hub(Section):
         json_schema_extra=OFF,
     )
     private: bool = Field(False, description="Create that repository as a private one.")
-    every_save: bool = Field(False, description="Publish each better epoch while training goes on, too.")
+    every_save: bool = Field(
+        False,
+        description="Publish each better epoch while training goes on, too; for methods that keep the best one (finetune).",
+    )
     license: str | None = Field(
         None,
         examples=["apache-2.0"],

@@ -22,6 +22,7 @@ from classifine.metrics import HEADLINE
 from classifine.model.base import Base, find_base, find_suited
 from classifine.model.folder import (
     RECORD,
+    REPORT,
     Saved,
     check_output,
     fastest_device,
@@ -84,6 +85,8 @@ def distill(
         judged, evaluation = _judged(student, teacher, texts, taught, test)
         record = {**student.record, "distilled": {**record["distilled"], **judged}}
         write_json(place / RECORD, record)
+        # Not published: by it a later evaluation knows the texts that were learned from.
+        write_json(place / REPORT, {"splits": {}, "train_texts": train_texts(texts.train)})
         if evaluation is not None:
             write_json(place / EVALUATION, evaluation.as_json())
         (place / HISTORY).write_text(

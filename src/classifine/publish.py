@@ -6,6 +6,7 @@ The real client of the Hub does the work. What quotes the data (`predictions.jso
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,10 +21,9 @@ from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
-from classifine.model.base import MODULES
 from classifine.model.folder import RECORD, Saved, json_text, kind, load, quiet_transformers, read_record, save
 from classifine.model.hub import check_name, require_token, talking
-from classifine.model.static import DENSE
+from classifine.model.layers import LAYERS, MODULES
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
 from classifine.windows import TRUNCATE
@@ -36,7 +36,8 @@ PATTERNS = (
 OF_A_FINISHED_RUN = ("evaluation.json", "history.jsonl")
 # What a published classifier is tried on where no test rows lie beside it, in scripts of several languages.
 TRIED = ("Thank you, that was quick.", "nothing works and nobody answers!!", "Wo ist mein Paket?", "это хорошо", "很好")
-LAYERS = {"transformer": (), "pooled": ("1_Pooling", "3_Dense"), "static": (DENSE,)}
+# What tells the kinds apart: left there by a classifier of another kind it would have the new one read as the old.
+OF_A_KIND = {MODULES, *itertools.chain.from_iterable(LAYERS.values())}
 SAMPLE = 32  # texts that are tried
 # Scores of the published files against those of the folder: the same network, batched in another way.
 TOLERANCE = 1e-4
@@ -164,7 +165,9 @@ def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         save(place, classifier.network, classifier.tokenizer, classifier.labels, _public(classifier.record))
-        (place / CARD).write_text(card_in_training(target.repository, epoch, target.licence), encoding="utf-8")
+        (place / CARD).write_text(
+            card_in_training(classifier.record, target.repository, epoch, target.licence), encoding="utf-8"
+        )
         contents: dict[str, Path | bytes] = {
             item.relative_to(place).as_posix(): item for item in place.rglob("*") if item.is_file()
         }
@@ -174,13 +177,15 @@ def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> 
 def _commit(
     repository: str, contents: dict[str, Path | bytes], message: str, again: str, stale: Sequence[str] = ()
 ) -> Published:
-    """One commit that adds or replaces `contents` and removes what of `stale` is there."""
+    """One commit that adds or replaces `contents` and removes what of `stale`, and of another kind, is there."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     with talking(repository, again):
         adding = [CommitOperationAdd(name, content) for name, content in contents.items()]
-        there = HfApi().list_repo_files(repository) if stale else []
-        removing = [CommitOperationDelete(name) for name in stale if name in there]
+        there = [name for name in HfApi().list_repo_files(repository) if name not in contents]
+        removing = [
+            CommitOperationDelete(name) for name in there if name in stale or name.partition("/")[0] in OF_A_KIND
+        ]
         done = HfApi().create_commit(repository, operations=[*adding, *removing], commit_message=message)
     return Published(repository, done.commit_url, done.oid)
 

@@ -29,7 +29,7 @@ from classifine.labels import Labels
 from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
-from classifine.report.card import write_card
+from classifine.report.card import others_load_by, write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.page.html import PAGE, report_page
 from classifine.report.page.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, worst_rows
@@ -122,6 +122,11 @@ def check_faces(config: Config) -> None:
         raise ConfigError(
             "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."
         )
+    if config.hub.every_save and config.train.method not in ("auto", "finetune"):
+        raise ConfigError(
+            f"--every-save publishes each better epoch, and --method {config.train.method} keeps the last one. "
+            "Leave out one of them."
+        )
     if config.hub.publish:
         publish.check_target(config.hub.publish)
 
@@ -134,6 +139,7 @@ def _publisher(hub: Hub, say: Say) -> Callable[[Saved, int], None] | None:
     """What publishes each better epoch, where that is wanted; the repository is there from now on.
 
     An epoch that the Hub does not take is said and passed over: training goes on, and its end is published again.
+    Where the method that was chosen keeps the last epoch, no epoch is better than another, and the end is all.
     """
     if hub.publish is None:
         return None
@@ -143,6 +149,11 @@ def _publisher(hub: Hub, say: Say) -> Callable[[Saved, int], None] | None:
         return None
 
     def better(classifier: Saved, epoch: int) -> None:
+        method = classifier.record["recipe"]["method"]
+        if method != "finetune":
+            if epoch == 1:
+                say(f"publish {method} keeps the last epoch, so the end alone is published")
+            return
         try:
             say(f"publish epoch {epoch}: {publish.publish_epoch(classifier, epoch, target, again).url}")
         except Exception as error:  # whatever it is, hours of training must not end for it
@@ -244,7 +255,9 @@ def _judge(place: Path, classifier: Saved, three: ThreeSplits, mixed: bool, say:
     )  # fmt: skip
     scores = decision.scores(found)
     write_lines(place / PREDICTIONS, prediction_lines(test.ids, test.texts, truth, scores, labels, decision))
-    for line in chain(evaluation_lines(evaluation), seed_lines(classifier.record, labels.task)):
+    for line in chain(
+        evaluation_lines(evaluation, others_load_by(classifier.record)), seed_lines(classifier.record, labels.task)
+    ):
         say(f"test    {line}")
     return evaluation
 

@@ -128,6 +128,11 @@ def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> S
     """The rows that --data names, or those that training set aside, cut anew from the same data in the same way."""
     if wish.data.source is not None:
         return known_rows(saved, model, wish.data, say)
+    if saved.record.get("distilled"):
+        raise DataError(
+            f"--int8 needs labelled validation rows, and {model} was taught on texts without labels. "
+            "Name labelled rows with --data FILE."
+        )
     ask = "Name labelled rows, other than those of train, with --data FILE."
     try:
         config = Config.model_validate(saved.record["config"])

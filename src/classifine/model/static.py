@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from classifine.labels import Labels
+from classifine.model import layers
 
 MODEL_TYPE = "static-embedding"  # in config.json: what tells such a folder from others
 STATIC = "static"  # the name that --base takes
 PAD, UNKNOWN = "[PAD]", "[UNK]"
-DENSE = "1_Dense"
-_MODULES = ((0, "", "StaticEmbedding"), (1, DENSE, "Dense"))
 # Scripts that put no blanks between words, where each character is a word: Thai and Lao, Burmese, Khmer, Kana, Han.
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # What parts words: blanks, and marks of ASCII, Latin-1, general and CJK punctuation. Code points rather than classes such
@@ -109,28 +108,15 @@ def write_static(place: Path, config: dict[str, Any], weights: dict[str, Any]) -
     """Write a network's numpy arrays (`embedding`, `weight`, `bias`) as sentence-transformers lays them out."""
     from safetensors.numpy import save_file
 
-    def write(path: Path, content: Any) -> None:
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-    (place / DENSE).mkdir()
     save_file({"embedding.weight": weights["embedding"]}, place / "model.safetensors")
-    save_file({"linear.weight": weights["weight"], "linear.bias": weights["bias"]}, place / DENSE / "model.safetensors")
-    write(place / "config.json", config)
-    count, width = weights["weight"].shape
-    write(place / DENSE / "config.json", {
-        "in_features": width, "out_features": count, "bias": True,
-        "activation_function": "torch.nn.modules.linear.Identity",
-    })  # fmt: skip
-    kinds = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, path, kind in _MODULES
-    ]
-    write(place / "modules.json", kinds)
+    layers.write_plain(place / "config.json", config)
+    layers.write_layers(place, layers.STATIC, weights["weight"], weights["bias"])
 
 
 def read_static(folder: Path) -> dict[str, Any]:
     """The arrays that `write_static` wrote; what safetensors raises where a file is damaged."""
     from safetensors.numpy import load_file
 
-    table, dense = load_file(folder / "model.safetensors"), load_file(folder / DENSE / "model.safetensors")
+    table = load_file(folder / "model.safetensors")
+    dense = load_file(folder / layers.STATIC_HEAD / layers.HEAD_WEIGHTS)
     return {"embedding": table["embedding.weight"], "weight": dense["linear.weight"], "bias": dense["linear.bias"]}

@@ -29,7 +29,7 @@ _ASKED: dict[Task, str] = {
     "score": "gives a text a number",
 }
 # What was done to the base.
-_METHODS = {
+METHODS = {
     "finetune": "fine-tuned from {base}",
     "probe": "made of {base}, which is as it was, and a linear head,",
     "lp-ft": "made of {base} and a linear head, which were fine-tuned after the head was fitted alone",
@@ -61,12 +61,12 @@ def write_card(folder: Path, evaluation: Mapping[str, Any]) -> None:
     (folder / CARD).write_text(card(read_record(folder), evaluation), encoding="utf-8")
 
 
-def card_in_training(repository: str, epoch: int, licence: str | None) -> str:
+def card_in_training(record: Mapping[str, Any], repository: str, epoch: int, licence: str | None) -> str:
     """The card of weights that are published in the middle of their training."""
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
-        license=licence, library_name="transformers", pipeline_tag="text-classification", tags=[*TAGS, "in-training"]
+        license=licence, library_name=_library(record), pipeline_tag="text-classification", tags=[*TAGS, "in-training"]
     )
     title = repository.rpartition("/")[2]
     return (
@@ -109,7 +109,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
     data = ModelCardData(
         language=record.get("language"),
         license=licence,
-        library_name="sentence-transformers" if _is_sentence_transformer(record) else "transformers",
+        library_name=_library(record),
         pipeline_tag="text-classification",
         tags=TAGS,
         # Only the name of a repository is for others to read, never a path of this machine.
@@ -135,9 +135,18 @@ def _interval(metric: float | Mapping[str, float]) -> str:
     return f"{metric['low']:.4f} to {metric['high']:.4f}" if isinstance(metric, Mapping) else ""
 
 
-def _is_sentence_transformer(record: Mapping[str, Any]) -> bool:
+def is_sentence_transformer(record: Mapping[str, Any]) -> bool:
     """Whether sentence-transformers loads the network, and plain transformers does not: it sums up texts, or words."""
     return bool(record["recipe"].get("method", "finetune") != "finetune" or record["base"] == STATIC)
+
+
+def _library(record: Mapping[str, Any]) -> str:
+    return "sentence-transformers" if is_sentence_transformer(record) else "transformers"
+
+
+def others_load_by(record: Mapping[str, Any]) -> str:
+    """With what people load the network who do not have classifine."""
+    return "sentence-transformers" if is_sentence_transformer(record) else "plain transformers"
 
 
 def own_base(record: Mapping[str, Any]) -> bool:
@@ -157,18 +166,18 @@ def _data_name(record: Mapping[str, Any]) -> tuple[str, str | None]:
 def _what(record: Mapping[str, Any]) -> str:
     asked = asked_of(record["task"], len(record["labels"]), record["columns"]["pair"] is not None)
     if taught := record.get("distilled"):
-        return f"A network that {asked}, {_lessons(record, taught)}"
+        return f"A network that {asked}, {lessons(record['base'], taught)}"
     base = "an encoder of the author's" if own_base(record) else f"[{record['base']}](/{record['base']})"
     language = f" Its training texts are in `{record['language']}`." if record.get("language") else ""
-    how = _METHODS[record["recipe"].get("method", "finetune")]
+    how = METHODS[record["recipe"].get("method", "finetune")]
     return f"A network that {asked}, {how.format(base=base)} with classifine.{language}"
 
 
-def _lessons(record: Mapping[str, Any], taught: Mapping[str, Any]) -> str:
-    """Whose answers a student learned, and how near it came."""
+def lessons(base: str, taught: Mapping[str, Any]) -> str:
+    """Whose answers a student on this base learned, and how near it came; in Markdown."""
     many, agreed, speed = len(taught["teachers"]) > 1, taught["agreement"], taught["speed"]
     names = ", ".join(map(code, taught["teachers"]))
-    form = "a table of words' vectors without an encoder" if record["base"] == STATIC else "a smaller encoder"
+    form = "a table of words' vectors without an encoder" if base == STATIC else "a smaller encoder"
     met = (
         "Its numbers correlate with the teacher's by"
         if agreed["metric"] == "pearson"
@@ -233,7 +242,8 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     fair = judged_on(record.get("judged") or {}, evaluation["rows"])
     averaged = len((record.get("soup") or {}).get("seeds", [])) > 1
     epoch = f"epoch {record['best_epoch']} of {record['epochs_run']}"
-    which = "averaged over seeds, each at its best epoch" if averaged else epoch
+    end = "best" if record["recipe"].get("method", "finetune") == "finetune" else "last"
+    which = f"averaged over seeds, each at its {end} epoch" if averaged else epoch
     yield f"{fair}. The weights are those of this folder, {which}:"
     found = evaluation["metrics"]
     lines = [
@@ -250,7 +260,9 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
             if left_out
             else "validation rows"
         )
-        where = "in the weights" if record["calibration"]["folded"] else "which plain transformers does not apply"
+        where = (
+            "in the weights" if record["calibration"]["folded"] else f"which {others_load_by(record)} does not apply"
+        )
         yield (
             f"The scores are calibrated on {rows} ({how}, {where}): their expected calibration error on "
             f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
@@ -346,7 +358,7 @@ def _read(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    """What is lost in plain transformers; nothing where it is nothing."""
+    """What is lost without classifine; nothing where it is nothing."""
     way, limit = record.get("long", "truncate"), record["max_length"]
     if way == "truncate":
         return ""
@@ -354,8 +366,9 @@ def _plain(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     ours = "all of a longer text, in windows" if way == "windows" else "the beginning and the end of a longer one"
     found = evaluation.get("plain")
     difference = f" On the rows of the evaluation it so reaches {numbers(found)}." if found else ""
+    reader = "Sentence-transformers" if is_sentence_transformer(record) else "The plain pipeline"
     return (
-        f"The plain pipeline reads the first {limit} tokens of a text only{first}; the numbers above are of "
+        f"{reader} reads the first {limit} tokens of a text only{first}; the numbers above are of "
         f"classifine, which reads {ours}.{difference}\n\n"
     )
 
@@ -373,7 +386,7 @@ from transformers import pipeline
 classify = pipeline("text-classification", "{where}", truncation=True)
 classify({text}{every})
 ```"""
-    if _is_sentence_transformer(record):
+    if is_sentence_transformer(record):
         scores = "a sigmoid of each is its score" if record["task"] == "multi" else "their softmax are the scores"
         plain = f"""With sentence-transformers (not with the pipeline of plain transformers, which has no such network):
 

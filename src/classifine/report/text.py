@@ -15,8 +15,11 @@ from classifine.report.evaluate import Evaluation
 _CONFUSION_UP_TO = 12  # classes; a larger table does not fit on a terminal, evaluation.json holds it
 
 
-def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
-    """The headline, the baselines, the table of classes and, for few classes, the confusion matrix."""
+def evaluation_lines(evaluation: Evaluation, others: str = "plain transformers") -> Iterator[str]:
+    """The headline, the baselines, the table of classes and, for few classes, the confusion matrix.
+
+    `others` is with what people load the network who do not have classifine.
+    """
     yield f"{evaluation.rows} rows: {numbers({name: evaluation.metrics[name] for name in HEADLINE[evaluation.task]})}"
     yield f"  95 % intervals: {_intervals(evaluation)}"
     if evaluation.uncalibrated:
@@ -30,7 +33,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
         if parts:
             yield f"  {parts[0].metric} by {kind}: {', '.join(f'{part.name} {part.value:.4f}' for part in parts)}"
     if evaluation.plain:
-        yield f"  in plain transformers, which read the beginning of a text: {numbers(evaluation.plain)}"
+        yield f"  in {others}, which reads the beginning of a text: {numbers(evaluation.plain)}"
     for baseline in evaluation.baselines:
         yield f"  beside {baseline.name}: {numbers(baseline.metrics)}"
     yield evaluation.verdict

@@ -19,9 +19,13 @@ def data_and_faults(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     if found is None:
         yield lacks("data_report.json", "what was found in the data")
         return
-    yield _splits_table(kept, clean)
+    if found.splits:
+        yield _splits_table(kept, clean)
     if found.notes:
         yield Note(f"Found: {'; '.join(clean(note) for note in found.notes)}.")
+    if not found.splits:
+        yield Note("The texts were without labels; faults were not looked for in them.")
+        return
     if found.faults:
         rows = [
             [

@@ -6,7 +6,7 @@ Files that are missing are None or empty, damaged ones a ModelError of one sente
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,7 @@ class TokensFact(_Fact):
 
 
 class DataFact(_Fact):
-    """data_report.json."""
+    """data_report.json; without splits where texts without labels were learned from."""
 
     splits: dict[str, SplitFact]
     notes: tuple[str, ...] = ()
@@ -155,6 +155,40 @@ class CalibrationFact(_Fact):
     temperature: float | tuple[float, ...]
 
 
+class AgreedFact(_Fact):
+    """How often a student answers as its teacher does, on some rows."""
+
+    metric: str
+    on: str
+    rows: NonNegativeInt
+    value: float
+    low: float
+    high: float
+
+
+class SpeedFact(_Fact):
+    """How many times as fast as its teacher a student is."""
+
+    times: float
+
+
+class TaughtFact(_Fact):
+    """What a student learned, and how near it came."""
+
+    teachers: tuple[str, ...]
+    rows: dict[Literal["train", "held_out"], NonNegativeInt]
+    temperature: float
+    agreement: AgreedFact
+    speed: SpeedFact
+
+    @field_validator("rows")
+    @classmethod
+    def _both(cls, found: dict[str, int]) -> dict[str, int]:
+        if "train" not in found:
+            raise ValueError("the number of texts that were learned from is missing")
+        return found
+
+
 class RecordFact(_Fact):
     """What the page tells of classifine.json; labels and how they are chosen are read apart."""
 
@@ -179,6 +213,12 @@ class RecordFact(_Fact):
     judged: dict[str, str | bool | None] | None = None
     calibration: CalibrationFact | None = None
     seeds: tuple[SeedFact, ...] = ()
+    distilled: TaughtFact | None = None
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether its method keeps the last epoch, not the best one."""
+        return self.recipe.get("method", "finetune") != "finetune"
 
 
 class PredictionFact(_Fact):

@@ -5,7 +5,7 @@ Paths of the machine are told by their last part. It knows nothing about HTML, n
 
 from collections.abc import Callable
 
-from classifine.report.card import asked_of, last_part, own_base
+from classifine.report.card import METHODS, asked_of, last_part, lessons, own_base
 from classifine.report.page.blocks import Section
 from classifine.report.page.classes import classes, confusion
 from classifine.report.page.data import data_and_faults, lengths
@@ -41,11 +41,16 @@ def sections_of(kept: Kept) -> list[Section]:
 
 
 def lead_of(kept: Kept) -> str:
-    """What the classifier does, in a sentence."""
+    """What the classifier does and what it was made of; in Markdown as the card has it, as far as code goes."""
     asked = asked_of(kept.task, len(kept.labels), kept.pair)
+    if kept.record.distilled:
+        return f"A network that {asked}, {lessons(kept.record.base, kept.record.distilled.model_dump())}"
     base = last_part(kept.record.base) if own_base(dict(kept.record)) else kept.record.base
+    # What a later version may call its methods is not known.
+    made = METHODS.get(str(kept.record.recipe.get("method", "finetune")), "made of {base}")
     language = f" Its training texts are in “{kept.record.language}”." if kept.record.language else ""
-    return f"A network that {asked}{f', fine-tuned from {base}' if base else ''}.{language}"
+    how = f", {made.format(base=base).rstrip(',')}" if base else ""
+    return f"A network that {asked}{how}.{language}"
 
 
 def hider(kept: Kept) -> Callable[[str], str]:

@@ -22,9 +22,8 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2]]))
     names = [name for name in names if any(name in one.validation for one in kept.history)]
     best = kept.record.best_epoch
-    few = kept.record.recipe.get("method", "finetune") != "finetune"
     if best is not None:
-        why = "the last" if few else f"the best by {metric} on validation rows"
+        why = "the last" if kept.record.keeps_last else f"the best by {metric} on validation rows"
         yield Note(f"The weights are those of epoch {best} of {len(kept.history)}, {why}.")
     yield from (Note(f"During training: {clean(alarm)}", warning=True) for alarm in kept.record.alarms)
     loss = [
@@ -70,12 +69,13 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
 def recipe(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     """What was run: base, time, recipe, versions and settings."""
     record = kept.record
+    which = "the last one kept" if record.keeps_last else f"the best: {record.best_epoch}"
     facts = {
         "base model": clean(record.base) or None,
         "time of training": None if record.train_seconds is None else _duration(record.train_seconds),
         "speed": None if record.train_rows_per_second is None else f"{record.train_rows_per_second:.0f} rows/s",
         "most memory": None if record.peak_memory_mib is None else f"{record.peak_memory_mib:,.0f} MiB",
-        "epochs": None if record.epochs_run is None else f"{record.epochs_run} run, the best: {record.best_epoch}",
+        "epochs": None if record.epochs_run is None else f"{record.epochs_run} run, {which}",
         "seed": record.seed,
     }
     known = [[Cell(name), Cell(str(value))] for name, value in facts.items() if value is not None]
