@@ -91,9 +91,7 @@ def choose(
     steps = 0 if method == "probe" else epochs * math.ceil(rows / batch)
     attention, attention_dropout = attention_on(hardware)
     adapted = model.adapter is not None
-    whole = (
-        _by_size(parameters, FEW_SMALL_RATE, FEW_BASE_RATE, FEW_LARGE_RATE) if few else _rate(parameters, task, texts)
-    )
+    whole = _rate(parameters, task, texts, few)
     rate = config.learning_rate or (_adapter_rate(whole) if adapted else whole)
     return Recipe(
         task=task,
@@ -199,7 +197,10 @@ def _head_rate(adapted: bool, few: bool, pairs: bool) -> float:
     return ADAPTER_HEAD_RATE if adapted else SMALL_PAIR_HEAD_RATE if pairs else HEAD_RATE
 
 
-def _rate(parameters: int, task: Task, texts: Kind) -> float:
+def _rate(parameters: int, task: Task, texts: Kind, few: bool) -> float:
+    """The rate for the whole network, of texts with few labels or many."""
+    if few:
+        return _by_size(parameters, FEW_SMALL_RATE, FEW_BASE_RATE, FEW_LARGE_RATE)
     small = {"long": SMALL_RATE, "short": SMALL_SHORT_RATE, "pairs": SMALL_PAIR_RATE}[texts]
     if texts == "short" and task != "single":
         small = SMALL_RATE
