@@ -194,7 +194,7 @@ def test_standard_input_has_no_parts(trained):
 
 
 def test_progress_is_said_of_a_long_job(trained, many, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_QUICK", 0.0)
+    monkeypatch.setattr(files, "QUICK", 0.0)
     said = []
     answer(trained, many, tmp_path / "out.jsonl", said)
     told = [line for line in said if line.startswith("predicting:")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from classifine.config import Config
-from classifine.data.language import find_language
+from classifine.data.language import Language, find_language
 from classifine.data.read import from_lists
 from classifine.data.texts import Texts, read_texts
 from classifine.model.base import ADAPTED, LOCAL_FOLDER, Base, find_base, find_suited
@@ -44,7 +44,10 @@ def adapt(
     texts = read_texts(sources, config.data, options.held_out, MOST_HELD_OUT, options.max_rows, config.train.seed)
     for note in texts.notes:
         say(f"data    {note}")
-    base = _base(texts, config, say)
+    base, why, language = base_for(texts, config)
+    if language is not None:
+        say(f"data    language: {language}")
+        say(f"base    {why} (--base changes it)")
     with workplace(output) as place:
         adapted = fit_masked(texts, base, config, options.mask_share, say)
         record = _record(sources, config, options, texts, base, adapted)
@@ -61,15 +64,12 @@ def adapt(
     return record
 
 
-def _base(texts: Texts, config: Config, say: Say) -> Base:
-    """The base that is named, or the one that `train` would choose for such texts."""
+def base_for(texts: Texts, config: Config) -> tuple[Base, str, Language | None]:
+    """(base, why, language): the base that is named, with nothing to explain, or the one that `train` would choose."""
     if config.model.base is not None:
-        return find_base(config.model.base)
+        return find_base(config.model.base), "", None
     language = find_language(from_lists(texts.train, [None] * len(texts.train)), config.data.language)
-    base, why = find_suited(language.only, fastest_device())
-    say(f"data    language: {language}")
-    say(f"base    {why} (--base changes it)")
-    return base
+    return (*find_suited(language.only, fastest_device()), language)
 
 
 def _record(

@@ -72,6 +72,17 @@ Precision = Annotated[
         help="float32 agrees with plain transformers; bf16 is faster; int8 needs `export`, and is auto where it is there."
     ),
 ]
+# Of several commands the same.
+Labelled = Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
+]
+AnyModel = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")]
+OwnModel = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")]
+FilesOfTexts = Annotated[
+    list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
+]
+MostTexts = Annotated[int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 
 
@@ -132,7 +143,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 @with_settings(*TRAINING)
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    data: Labelled,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME]"),
@@ -143,9 +154,7 @@ def train(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Find everything out and print the plan with its time; train nothing.")
     ] = False,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
-    ] = None,
+    set: Assignments = None,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -169,7 +178,7 @@ def train(
     *(name for name in SEARCH if name != "bases"),
 )
 def tune(
-    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    data: Labelled,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME-tuned]"),
@@ -185,9 +194,7 @@ def tune(
         list[str] | None,
         typer.Option(help="Pre-trained encoder: a folder or a Hub id; again for each that is to be tried."),
     ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting, as in a TOML file.")
-    ] = None,
+    set: Assignments = None,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -220,7 +227,7 @@ def tune(
 @app.command()
 @with_settings(*CHECKING, "base", "max_length", "long")
 def check(
-    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    data: Labelled,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -242,7 +249,7 @@ def check(
 @app.command()
 @with_settings("validation", "test", *READING, "language", "base", "max_length", "long", "stride", "precision", "seed")
 def audit(
-    data: Annotated[str, typer.Argument(metavar="DATA|RUN.TOML", help="Labelled texts, or a file of settings.")],
+    data: Labelled,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -305,9 +312,7 @@ def audit(
 @app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def evaluate(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
-    ],
+    model: AnyModel,
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
     engine: Runtime = "auto",
     precision: Precision = "auto",
@@ -350,9 +355,7 @@ def compare(
 @app.command()
 @with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
 def predict(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
-    ],
+    model: AnyModel,
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],
     output: Annotated[
         Path | None,
@@ -452,9 +455,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 @app.command()
 def explain(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
-    ],
+    model: AnyModel,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; `-` is all of standard input.")],
     text_pair: Annotated[
         str | None, typer.Option("--text-pair", metavar="SECOND", help="The second text of a pair.")
@@ -494,7 +495,7 @@ def explain(
 
 @app.command()
 def report(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    model: OwnModel,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Page to write. [default: report.html in MODEL]"),
@@ -514,7 +515,7 @@ def report(
 @app.command()
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    model: OwnModel,
     to: Annotated[Literal["openvino", "onnx"], typer.Option(help="What shall run it.")],
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit whole numbers: smaller and faster, and scored on validation rows.")
@@ -620,9 +621,7 @@ def init(
     "learning_rate", "precision", "seed",
 )  # fmt: skip
 def adapt(
-    texts: Annotated[
-        list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
-    ],
+    texts: FilesOfTexts,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the adapted base.")],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the adapted base that is in that folder.")
@@ -631,9 +630,7 @@ def adapt(
     held_out: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
     ] = 0.05,
-    max_rows: Annotated[
-        int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")
-    ] = None,
+    max_rows: MostTexts = None,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -670,9 +667,7 @@ def distill(
     teacher: Annotated[
         Path, typer.Argument(metavar="TEACHER", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
     ],
-    texts: Annotated[
-        list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
-    ],
+    texts: FilesOfTexts,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the student.")],
     more: Annotated[
         list[Path] | None,
@@ -690,9 +685,7 @@ def distill(
     held_out: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
     ] = 0.1,
-    max_rows: Annotated[
-        int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")
-    ] = None,
+    max_rows: MostTexts = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
     ] = False,
@@ -760,7 +753,7 @@ def login() -> None:
 
 @app.command("publish")
 def publish_model(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `train` wrote.")],
+    model: OwnModel,
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub, made if need be.")],
     private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
     license: Annotated[str | None, typer.Option(help="Licence for the card, such as apache-2.0 or mit.")] = None,

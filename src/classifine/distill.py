@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifine import run
+from classifine.adapt import base_for
 from classifine.config import Config
-from classifine.data.language import find_language
-from classifine.data.read import Split, Text, from_lists, joined
+from classifine.data.read import Split, Text, joined
 from classifine.data.seen import count_seen, train_texts
 from classifine.data.texts import Texts, read_texts
 from classifine.infer.engine import Engine, open_engine
 from classifine.infer.predict import text_logits
 from classifine.infer.teacher import Teacher, open_teacher
 from classifine.metrics import HEADLINE
-from classifine.model.base import Base, find_base, find_suited
+from classifine.model.base import Base
 from classifine.model.folder import (
     RECORD,
     REPORT,
     Saved,
     check_output,
-    fastest_device,
     json_text,
     load,
     save,
@@ -73,7 +73,9 @@ def distill(
     for note in texts.notes:
         say(f"data    {note}")
     test, judged_on = _test_rows(teacher, teachers[0], config, texts, say)
-    base = None if config.model.base == STATIC else _base(texts, config, say)
+    base, why = (None, "") if config.model.base == STATIC else base_for(texts, config)[:2]
+    if why:
+        say(f"base    {why} (--base changes it)")
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
     taught = Taught(teacher.logits(texts.train, say), teacher.logits(texts.held_out, say), teacher.decision)
@@ -89,24 +91,12 @@ def distill(
         write_json(place / REPORT, {"splits": {}, "train_texts": train_texts(texts.train)})
         if evaluation is not None:
             write_json(place / EVALUATION, evaluation.as_json())
-        (place / HISTORY).write_text(
-            "".join(json_text(epoch) + "\n" for epoch in fitted.training.history), encoding="utf-8"
-        )
+        run.write_lines(place / HISTORY, map(json_text, fitted.training.history))
         write_card(place, {} if evaluation is None else evaluation.as_json())
     for line in distilled_lines(record["distilled"]):
         say(line)
-    say(f"saved   {output} (trained in {fitted.training.seconds:.0f} s, {fitted.training.rows_per_second:.0f} rows/s)")
+    run.say_saved(output, record, say)
     return record
-
-
-def _base(texts: Texts, config: Config, say: Say) -> Base:
-    """The base that is named, or the one that `train` would choose for such texts."""
-    if config.model.base is not None:
-        return find_base(config.model.base)
-    language = find_language(from_lists(texts.train, [None] * len(texts.train)), config.data.language)
-    base, why = find_suited(language.only, fastest_device())
-    say(f"base    {why} (--base changes it)")
-    return base
 
 
 def _test_rows(

@@ -23,7 +23,7 @@ _SAMPLE = 1000  # texts that tell how long a set's are
 _CHUNK = 10_000  # texts handed to the tokenizer at once: enough for its threads, little enough for memory
 # Characters whose tokens are held at once, all of them: a hundred bytes each, and a thousand windows fill many batches.
 _PORTION = 1 << 20
-_NAMES = ("input_ids", "token_type_ids")
+INPUTS = ("input_ids", "token_type_ids")  # the columns that a network takes
 
 
 def tokenise(
@@ -40,7 +40,7 @@ def tokenise(
         found = tokenizer(first, second, truncation=False, return_attention_mask=False, verbose=False)
         return _parts_read(found, tokenizer, max_length, long)
     encoded = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
-    return {name: encoded[name] for name in encoded if name in _NAMES}
+    return {name: encoded[name] for name in encoded if name in INPUTS}
 
 
 def _parts_read(found: Any, tokenizer: Any, max_length: int, long: Long) -> dict[str, list[list[int]]]:
@@ -50,7 +50,7 @@ def _parts_read(found: Any, tokenizer: Any, max_length: int, long: Long) -> dict
             f"The tokenizer of this base ({type(tokenizer).__name__}) does not tell where its tokens stand, as --long "
             f"{long.way} needs it; expected one with a tokenizer.json. Leave out --long, or choose another --base."
         )
-    columns: dict[str, list[list[int]]] = {name: [] for name in _NAMES if name in found}
+    columns: dict[str, list[list[int]]] = {name: [] for name in INPUTS if name in found}
     sizes: list[list[int]] = []
     for encoding in found.encodings:
         taken = _windows(encoding, max_length, long)

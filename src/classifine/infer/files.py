@@ -22,14 +22,13 @@ from classifine.data.write import check_room, output_form, remove_leftovers, wri
 from classifine.errors import DataError, OutputError
 from classifine.infer.engine import Engine, open_engine
 from classifine.infer.journal import Journal, Values
-from classifine.infer.meter import Meter
+from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, Answer, Wanted, scored_chunks
 from classifine.model.folder import Saved
 from classifine.say import Say
 
 STREAMED = ("lines", "jsonl", "csv", "tsv")  # forms that standard input may have
 _FIRST = 100  # rows of standard input that are looked at to find the text
-_QUICK = 10.0  # seconds; a shorter job says nothing on its way
 _BLOCK = 1 << 22  # bytes that are looked at at once to count lines
 
 
@@ -95,7 +94,7 @@ def predict_file(
             journal = held if given.path else None
         stream = _Stream(saved, engine, answer, journal, (text, pair), source)
         if given.total is not None:
-            stream.meter = opened.enter_context(closing(Meter("predicting", given.total, say, silent=_QUICK)))
+            stream.meter = opened.enter_context(closing(Meter("predicting", given.total, say, silent=QUICK)))
         rows = opened.enter_context(closing(stream.answered(given.rows, columns)))
         target = form or (given.form if given.form in ("csv", "tsv") else "jsonl")
         count = write_rows(rows, output, target, {**given.types, **answer.types}, [*columns, *answer.columns])

@@ -7,6 +7,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from classifine.say import Say
 
+QUICK = 10.0  # seconds; a shorter job need say nothing on its way
+
 
 class Meter:
     """Told of rows as they are done, of `total`; silent where the job takes less than `silent` seconds."""

@@ -17,14 +17,12 @@ from classifine.data.read import Text
 from classifine.decide import Decision
 from classifine.errors import ModelError
 from classifine.infer.engine import Engine, open_engine
-from classifine.infer.meter import Meter
+from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, text_logits
 from classifine.labels import Labels
 from classifine.model.folder import Saved, load
 from classifine.model.question import in_words, order, question
 from classifine.say import Say
-
-_QUICK = 10.0  # seconds; a shorter job says nothing on its way
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Teacher:
         result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
         # All of a chunk's lengths are sorted, and longer chunks take little more padding out than these.
         size = 8 * CHUNK
-        with closing(Meter("asking the teacher", len(texts) * len(self.members), say, silent=_QUICK)) as meter:
+        with closing(Meter("asking the teacher", len(texts) * len(self.members), say, silent=QUICK)) as meter:
             for saved, engine in zip(self.members, self.engines, strict=True):
                 places = order(self.labels, saved.labels)
                 for start in range(0, len(texts), size):

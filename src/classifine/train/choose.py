@@ -44,6 +44,7 @@ MIN_EPOCHS, MAX_EPOCHS = 2, 12
 ADAPT_SMALL_RATE, ADAPT_BASE_RATE, ADAPT_LARGE_RATE = 3e-4, 5e-5, 2e-5
 ADAPT_ROWS_SEEN = 60_000
 ADAPT_MIN_EPOCHS, ADAPT_MAX_EPOCHS = 1, 20
+ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there learns as the rest
 # Few labels. A sentence encoder's head is fitted first, as a probe, and then everything is trained in small steps (Kumar
 # et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution"). On rows cut from train,
 # AG News with 8 rows a class over two draws: accuracy 0.77 by the probe, 0.85 after 60 steps of 16 rows at this rate, 0.83
@@ -55,7 +56,6 @@ FEW_BATCH, BATCH = 16, 32
 FEW_HEAD_RATE = 1.0  # the probe has found the head already
 # About so many rows are seen in all.
 FEW_ROWS_SEEN, FEW_MIN_EPOCHS, FEW_MAX_EPOCHS = 1000, 4, 60
-ADAPT_HEAD_RATE = 5.0  # of a head that is new, as a multiple; one that is there learns as the rest
 # A table of vectors learns at rates a hundred times those of a network: only the texts that have a word change its vector.
 STATIC_RATE, STATIC_BATCH = 2e-2, 256
 STATIC_ROWS_SEEN, STATIC_MIN_EPOCHS, STATIC_MAX_EPOCHS = 250_000, 3, 20

@@ -30,6 +30,7 @@ from classifine.model.folder import Saved, quiet_transformers
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, longer, ready, seeded
+from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Lesson, input_columns, train
 
@@ -169,13 +170,11 @@ def agreement(answers: NDArray[Any], scores: NDArray[np.float64], decision: Deci
 def _constant_loss(targets: NDArray[Any], task: Task, temperature: float) -> float:
     """The loss of the best answer that is the same for all rows: the mean of the targets."""
     if task == "score":
-        return float(targets.var())
-    mean = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-12, 1)
-    entropy = -(mean * np.log(mean)).sum()
+        return constant_guess(targets)
     if task == "multi":
-        rest = np.clip(1 - mean, 1e-12, 1)
-        entropy = (entropy - (rest * np.log(rest)).sum()) / len(mean)
-    return float(entropy) * temperature**2
+        return constant_guess(targets) * temperature**2
+    mean = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-12, 1)
+    return float(-(mean * np.log(mean)).sum()) * temperature**2
 
 
 def _decided(network: Any, held_out: Any, padding: int, taught: Taught) -> Decision:

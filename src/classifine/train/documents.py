@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
-from classifine.data.encode import pad
+from classifine.data.encode import INPUTS, pad
 from classifine.windows import MOST_WINDOWS, WINDOWS, drawn, pooled, taken_apart
-
-INPUTS = ("input_ids", "token_type_ids")
 
 
 def collator(pad_id: int, most: int = MOST_WINDOWS) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from classifine import metrics
+from classifine.data.encode import INPUTS
 from classifine.decide import Decision
 from classifine.errors import TrainingError
 from classifine.infer.engine import TorchEngine
@@ -27,7 +28,7 @@ from classifine.labels import Task
 from classifine.model.folder import in_head, output_layer
 from classifine.say import Say
 from classifine.train.averaging import Average
-from classifine.train.documents import INPUTS, collator, one_loss_a_document, parts_of
+from classifine.train.documents import collator, one_loss_a_document, parts_of
 from classifine.train.dropout import fast_dropout
 from classifine.train.losses import cost_of, prior_shift
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
@@ -148,7 +149,7 @@ class JudgedTrainer(Trainer):
         # What it is given has lost the columns that the network does not take. Parts of a batch whose gradients are
         # added up are together as alike as a batch.
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return Shuffled(self.train_dataset["length"][:], size, self.args.seed)
+        return Shuffled(self.train_dataset[self.args.length_column_name][:], size, self.args.seed)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the next optimiser step, which the way up needs all at once."""
