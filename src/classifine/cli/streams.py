@@ -1,0 +1,38 @@
+"""What goes through standard input, output and error."""
+
+import io
+import sys
+from typing import IO, Any
+
+
+def say(line: str) -> None:
+    """Tell people something, on standard error."""
+    sys.stderr.write(line + "\n")
+
+
+def print_json(content: Any) -> None:
+    """Answer a program, on standard output."""
+    from classifine.model.folder import json_text
+
+    sys.stdout.write(json_text(content, indent=2) + "\n")
+
+
+def print_plan(plan: Any, as_json: bool) -> None:
+    """Print what a run would do."""
+    if as_json:
+        print_json(plan.as_json())
+    else:
+        sys.stdout.write("".join(line + "\n" for line in plan.lines()))
+
+
+def standard_input() -> IO[bytes]:
+    """The bytes of standard input, with a buffer of their own where it is a real file.
+
+    A thread that still waits in them when we end would hold the lock of `sys.stdin`, and Python aborts on that.
+    """
+    if sys.stdin is None:  # closed by whoever started us
+        return io.BytesIO()
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:
+        return sys.stdin.buffer

@@ -1,0 +1,264 @@
+"""Commands that train: train, tune, glue, adapt, distill."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from classifine.cli.flags import (
+    CHECKING,
+    HUB,
+    SEARCH,
+    TRAINING,
+    AsJson,
+    Assignments,
+    FilesOfTexts,
+    Labelled,
+    MostTexts,
+    configure,
+    with_settings,
+)
+from classifine.cli.streams import print_json, print_plan, say
+from classifine.config import build, load_toml, merge, nested
+
+
+@with_settings(*TRAINING)
+def train(
+    data: Labelled,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME]"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
+    ] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Find everything out and print the plan with its time; train nothing.")
+    ] = False,
+    set: Assignments = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train a classifier: labelled texts in, an evaluated classifier in a folder out."""
+    config = configure(data, settings or {}, set or [])
+    from classifine import run
+
+    if dry:
+        print_plan(run.dry_run(config, output, overwrite, say), as_json)
+        return
+    result = run.train(config, output, overwrite, say)
+    if as_json:
+        print_json({"folder": str(result.folder), **result.evaluation.as_json()})
+    else:
+        sys.stdout.write(f"{result.folder}\n")
+
+
+@with_settings(
+    *(name for name in TRAINING if name not in ("base", "seeds", "keep", "track", *HUB)),
+    *(name for name in SEARCH if name != "bases"),
+)
+def tune(
+    data: Labelled,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME-tuned]"),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the classifier or the unfinished search in that folder; it goes when the first trial begins.",
+        ),
+    ] = False,
+    base: Annotated[
+        list[str] | None,
+        typer.Option(help="Pre-trained encoder: a folder or a Hub id; again for each that is to be tried."),
+    ] = None,
+    set: Assignments = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Look for better settings than the default recipe's, and keep them only if they are.
+
+    Each trial trains by other settings and is judged on validation rows; test rows have no part in it. Searched are
+    learning rate, epochs, batch size, weight decay, schedule, warm-up, rate of the head and optimiser, and the base
+    where several are named; what is given a value is not searched. Trials that fall behind are stopped early. The method
+    is not searched: it is the one for all train rows, and any but probe, which takes no steps.
+
+    In the end the best one and the default recipe are trained with the same few seeds. The best is kept where it is
+    better by more than a standard error, else the default. The folder is that of a classifier, and holds
+    tuned.toml, which `train` takes, trials.jsonl, and search.html, which draws the search.
+
+    A search that was stopped goes on where it was, when the same command is given again. It needs optuna:
+    pip install 'classifine[tune]'.
+    """
+    # Flags go before a file, which may name the other of the two.
+    named = {} if not base else {"base": base[0], "bases": []} if len(base) == 1 else {"base": None, "bases": base}
+    config = configure(data, {**(settings or {}), **named}, set or [])
+    from classifine import tune as tuning
+
+    result = tuning.tune(config, output, overwrite, say)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        sys.stdout.write(f"{result.folder}\n")
+
+
+@with_settings(*(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share", *HUB)))
+def glue(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TASK|RUN.TOML|submit",
+            help="cola, mnli, mnli-mm, mrpc, qnli, qqp, rte, sst2, stsb or wnli; or a file of settings for one.",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="For submit: folder with a classifier for each task.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--data", metavar="DIR", help="Folder that holds GLUE's files. [default: the Hub]")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every task that is found in --data.")] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Start from this classifier, such as one of mnli.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder, or zip of the submission. [default: runs/glue]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace classifiers that are there.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Find everything out and print the plan of TASK; train nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train a task of GLUE and judge it on its validation rows; or write the leaderboard's submission."""
+    from classifine import glue as tasks
+    from classifine.data.glue import task_named
+
+    if name == "submit":
+        files = tasks.submit(folder or Path("runs/glue"), source, output or Path("submission.zip"), say)
+        sys.stdout.write(f"{output or 'submission.zip'}: {', '.join(files)}\n")
+        return
+    if (name is None) == (not every) or folder is not None or (every and (source is None or dry)):
+        raise typer.BadParameter("Name one TASK, or --all with --data DIR, or submit DIR.")
+    given = merge(nested(settings or {}), {"model": {"base": start}} if start else {})
+    if str(name).endswith(".toml"):
+        config = build(merge(load_toml(Path(str(name))), given))
+        name = tasks.task_of(config, Path(str(name)))
+    else:
+        config = build(given)
+    if dry:
+        print_plan(tasks.plan_task(str(name), source, config, say), as_json)
+        return
+    if every:
+        found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, say)
+    else:
+        place = output or Path("runs/glue") / task_named(str(name)).name
+        found = [tasks.train_task(str(name), source, config, place, overwrite, say)]
+    if as_json:
+        print_json([score.as_json() for score in found])
+    else:
+        sys.stdout.write("".join(line + "\n" for line in tasks.table(found)))
+
+
+@with_settings(
+    "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "epochs", "batch_size",
+    "learning_rate", "precision", "seed",
+)  # fmt: skip
+def adapt(
+    texts: FilesOfTexts,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the adapted base.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the adapted base that is in that folder.")
+    ] = False,
+    mask_share: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the tokens to guess.")] = 0.15,
+    held_out: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
+    ] = 0.05,
+    max_rows: MostTexts = None,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Teach a base model the words of your own texts, before `train`; no labels are needed.
+
+    It goes on with what base models were pre-trained on: guessing tokens that are masked. That helps most where the
+    texts are unlike what it has read, and there are many more of them than labels.
+
+        classifine adapt letters.txt -o bases/letters
+
+        classifine train labelled.csv --base bases/letters
+
+    Files may be of any form that `train` reads, and columns are found as there (of a pair each text counts as one);
+    labels are ignored. Empty texts and exact copies are left out. The base is the one that `train` would choose, and
+    the epoch that guesses best on the texts held out is kept.
+    """
+    from classifine import adapt as adapting
+
+    config = build(nested(settings or {}))
+    options = adapting.AdaptOptions(mask_share, held_out, max_rows)
+    record = adapting.adapt(texts, config, options, output, overwrite, say)
+    if as_json:
+        print_json({"folder": str(output), **record})
+    else:
+        sys.stdout.write(f"{output}\n")
+
+
+@with_settings(
+    "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "language", "base", "max_length",
+    "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
+)  # fmt: skip
+def distill(
+    teacher: Annotated[
+        Path, typer.Argument(metavar="TEACHER", help="Folder that `train` wrote, or OWNER/NAME on the Hub.")
+    ],
+    texts: FilesOfTexts,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the student.")],
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", metavar="MODEL", help="Another teacher; the mean of the logits of all is taught."),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="The same as --base static: a vector for each word, and no encoder.")
+    ] = False,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=100, help="What softens the teacher's answers; higher shows more of the lesser labels."
+        ),
+    ] = 2.0,
+    held_out: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
+    ] = 0.1,
+    max_rows: MostTexts = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
+    ] = False,
+    as_json: AsJson = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Teach a small and fast classifier what a big one knows, on texts without labels.
+
+        classifine distill runs/big texts.txt --base sentence-transformers/all-MiniLM-L6-v2 -o runs/small
+
+        classifine distill runs/big texts.txt --static --test labelled.csv -o runs/fast
+
+    The student learns the teacher's answers to the texts, and how sure of them it is; of several teachers the mean. It is
+    a classifier as any other, with the teacher's labels. A static student has no encoder, but a vector for each word: it
+    is for very many rows, and for single texts.
+
+    Files may be of any form that `train` reads; labels in them are ignored, empty texts and exact copies left out. The
+    epoch that is nearest to the teacher on the texts held out is kept. Without --test all that is known of a student is
+    how often it agrees with its teacher, not how often it is right.
+    """
+    from classifine import distill as distilling
+
+    given = nested({**(settings or {}), **({"base": "static"} if static else {})})
+    options = distilling.DistillOptions(temperature, held_out, max_rows)
+    record = distilling.distill([teacher, *(more or [])], texts, build(given), options, output, overwrite, say)
+    if as_json:
+        print_json({"folder": str(output), **record})
+    else:
+        sys.stdout.write(f"{output}\n")
