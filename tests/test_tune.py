@@ -37,7 +37,7 @@ def metrics(value):
     return {"macro_f1": value, "loss": 1 - value, "accuracy": value}
 
 
-READ, CHOOSE = {}, tune._choose
+READ, CHOOSE = {}, tune.choose
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def made_up_fits(monkeypatch):
         return None, None, choose(config.train, hardware, len(rows), 10**6, 32, method=method)
 
     monkeypatch.setattr(run, "prepare", read_once)
-    monkeypatch.setattr(tune, "ready", ready)
-    monkeypatch.setattr(tune, "_free_memory", lambda: None)  # there is none, and looking for it takes its time
+    monkeypatch.setattr(tune.work, "ready", ready)
+    monkeypatch.setattr(tune.trials, "free_memory", lambda: None)  # there is none, and looking for it takes its time
 
     def fit(train, validation, columns, labels, base, config, say, callbacks=()):
         tried.append(config)
@@ -70,8 +70,8 @@ def made_up_fits(monkeypatch):
     def enough(*args):
         raise Enough
 
-    monkeypatch.setattr(tune, "fit", fit)
-    monkeypatch.setattr(tune, "_choose", enough)
+    monkeypatch.setattr(tune.work, "fit", fit)
+    monkeypatch.setattr(tune, "choose", enough)
     return tried, how
 
 
@@ -222,8 +222,10 @@ def test_an_average_over_seeds_is_no_wish_of_a_search(tickets, base, tmp_path, m
 
 def test_trials_may_train_on_a_part_of_the_rows(tickets, base, tmp_path, made_up_fits, monkeypatch):
     counts = []
-    own = tune.fit
-    monkeypatch.setattr(tune, "fit", lambda rows, *rest, **more: (counts.append(len(rows)), own(rows, *rest, **more)))
+    own = tune.work.fit
+    monkeypatch.setattr(
+        tune.work, "fit", lambda rows, *rest, **more: (counts.append(len(rows)), own(rows, *rest, **more))
+    )
     said = []
     told = searched(wished(tickets, base, train={}, trials=2, rows=30), tmp_path / "out", said.append)
     assert counts == [30, 30]
@@ -238,7 +240,7 @@ def test_trials_on_a_part_of_the_rows_train_by_the_method_for_all(
     # 30 rows are so few for each label that a sentence encoder would be trained in another way; 96 are not.
     tried, _ = made_up_fits
     known = methods.Labelled
-    monkeypatch.setattr(tune, "Labelled", lambda *about: known(*about[:-1], sentence_encoder=True))
+    monkeypatch.setattr(tune.work, "Labelled", lambda *about: known(*about[:-1], sentence_encoder=True))
     config = wished(tickets, base, train={}, trials=2, rows=30)
     monkeypatch.setattr(methods, "FEW_PER_CLASS", most)
     said = []
@@ -313,7 +315,7 @@ def test_no_trial_looks_at_test_rows(tickets, base, tmp_path, monkeypatch):
         raise Enough
 
     monkeypatch.setattr(run, "prepare", poisoned)
-    monkeypatch.setattr(tune, "_choose", enough)
+    monkeypatch.setattr(tune, "choose", enough)
     config = wished(tickets, base, train={"epochs": 1, "batch_size": 64}, trials=2, over=["learning_rate"])
     told = searched(config, tmp_path / "out")
     assert [one["state"] for one in told] == ["complete", "complete"]
@@ -347,8 +349,8 @@ def test_nothing_is_kept_where_every_trial_failed(tickets, base, tmp_path, made_
     def broken(*args, **more):
         raise TrainingError("It diverged.")
 
-    monkeypatch.setattr(tune, "fit", broken)
-    monkeypatch.setattr(tune, "_choose", CHOOSE)
+    monkeypatch.setattr(tune.work, "fit", broken)
+    monkeypatch.setattr(tune, "choose", CHOOSE)
     with pytest.raises(TrainingError, match="None of 2 trials came to its end; the first: It diverged"):
         tune.tune(wished(tickets, base, trials=2), tmp_path / "out", False, quiet)
 
