@@ -37,7 +37,7 @@ def make_base(folder: Path) -> None:
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     from classifine.model.base import find_base
-    from classifine.model.folder import quiet_transformers
+    from classifine.model.network import quiet_transformers
 
     torch.manual_seed(0)
     with quiet_transformers():
@@ -53,7 +53,7 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     from classifine.infer.engine import TorchEngine
     from classifine.infer.forward import logits
     from classifine.model.base import find_base
-    from classifine.model.folder import load_base, quiet_transformers
+    from classifine.model.network import load_base, quiet_transformers
     from classifine.train.choose import choose
     from classifine.train.fit import adapted, seeded
     from classifine.train.hardware import attention_on, look_at_hardware

@@ -52,7 +52,7 @@ def cut_base(folder: Path) -> Path:
 
         from classifine.config import DEFAULT_BASE
         from classifine.model.base import find_base
-        from classifine.model.folder import quiet_transformers
+        from classifine.model.network import quiet_transformers
 
         source = find_base(DEFAULT_BASE).folder
         with quiet_transformers():

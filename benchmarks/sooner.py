@@ -30,7 +30,7 @@ from classifine.data.split import prepared
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.model.base import find_base
-from classifine.model.folder import load_base, quiet_transformers
+from classifine.model.network import load_base, quiet_transformers
 
 # Train and test rows, the accuracy that is wanted, every how many-th test row is judged.
 SETS = {

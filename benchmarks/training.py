@@ -31,7 +31,7 @@ from classifine.config import DEFAULT_BASE, Train, build
 from classifine.data.encode import encode
 from classifine.data.read import read_splits
 from classifine.model.base import find_base
-from classifine.model.folder import load_base, quiet_transformers
+from classifine.model.network import load_base, quiet_transformers
 
 SETS = {
     "ag_news": "ag_news/train_part.jsonl",

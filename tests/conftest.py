@@ -50,7 +50,7 @@ def make_base(folder):
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from classifine.model.folder import quiet_transformers
+    from classifine.model.network import quiet_transformers
 
     # Not trained: the trainer breaks ties at random, and every run would have another network.
     known = sorted({word for text, _ in made_up(300, seed=1) for word in text.split()})

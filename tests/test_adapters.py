@@ -13,7 +13,7 @@ from test_trainer import CPU, fresh, recipe_for
 from classifine import TextClassifier, run
 from classifine.config import Model, Train, build
 from classifine.errors import ConfigError
-from classifine.model.folder import in_head, quiet_transformers
+from classifine.model.network import in_head, quiet_transformers
 from classifine.train.adapters import Adapters
 from classifine.train.choose import choose
 from classifine.train.fit import fit

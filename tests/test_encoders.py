@@ -16,8 +16,8 @@ from classifine.infer.masked import asked_alone
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.export import export_float
-from classifine.model.folder import load_base, quiet_transformers
 from classifine.model.masked import load_masked, save_masked
+from classifine.model.network import load_base, quiet_transformers
 from classifine.model.pooled import load_pooled
 from classifine.train.adapt import start_at_shares
 from classifine.train.masking import masking_collator

@@ -23,7 +23,8 @@ from classifine.infer.predict import text_logits
 from classifine.infer.spans import read
 from classifine.labels import Labels
 from classifine.model.base import find_base
-from classifine.model.folder import Saved, load, load_base
+from classifine.model.folder import Saved, load
+from classifine.model.network import load_base
 from classifine.report.explained import page, show
 from classifine.report.faithful import by_attribution, by_chance, faithfulness
 

@@ -17,7 +17,8 @@ from classifine.data.encode import pad_id
 from classifine.errors import ConfigError, ModelError, TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base, pooling_of
-from classifine.model.folder import load, load_base
+from classifine.model.folder import load
+from classifine.model.network import load_base
 from classifine.publish import _others, _plain_scores, files
 from classifine.report.exported import ExportWish
 from classifine.train.choose import FEW_PER_CLASS, choose

@@ -8,7 +8,7 @@ import torch
 from classifine.errors import DataError, ModelError
 from classifine.infer.fill import fill_mask
 from classifine.model.base import find_base
-from classifine.model.folder import quiet_transformers
+from classifine.model.network import quiet_transformers
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,9 @@ from classifine.errors import ModelError, OutputError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import find_base
-from classifine.model.folder import check_output, fold_temperature, load, load_base, read_record, save, workplace
+from classifine.model.disk import workplace
+from classifine.model.folder import check_output, load, read_record, save
+from classifine.model.network import fold_temperature, load_base
 
 TEXTS = ["my parcel is late", "charged twice", "love it"]
 

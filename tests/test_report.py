@@ -20,7 +20,7 @@ from classifine.decide import Decision
 from classifine.errors import ModelError
 from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
-from classifine.model.folder import json_text, write_json
+from classifine.model.disk import json_text, write_json
 from classifine.report.evaluate import Baseline, evaluate, prediction_lines
 from classifine.report.limits import limits
 from classifine.report.page import classes, mistakes

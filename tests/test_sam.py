@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
-from classifine.model.folder import quiet_transformers
+from classifine.model.network import quiet_transformers
 from classifine.train.sam import ETA, Sharpness, descend
 from classifine.train.trainer import JudgedTrainer
 

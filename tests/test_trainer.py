@@ -15,7 +15,7 @@ from classifine.config import Train
 from classifine.errors import ConfigError, TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base
-from classifine.model.folder import load_base, quiet_transformers
+from classifine.model.network import load_base, quiet_transformers
 from classifine.train import memory
 from classifine.train.choose import choose
 from classifine.train.dropout import ByteDropout, fast_dropout

@@ -28,7 +28,8 @@ from classifine.infer.forward import batches, logits
 from classifine.infer.predict import scored_chunks, text_logits
 from classifine.infer.spans import read
 from classifine.model.base import find_base
-from classifine.model.folder import load, load_base
+from classifine.model.folder import load
+from classifine.model.network import load_base
 from classifine.report.faithful import faithfulness
 from classifine.train.choose import choose
 from classifine.train.documents import collator, one_loss_a_document, parts_of

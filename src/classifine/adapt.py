@@ -13,8 +13,10 @@ from classifine.data.language import Language, find_language
 from classifine.data.read import from_lists
 from classifine.data.texts import Texts, read_texts
 from classifine.model.base import ADAPTED, LOCAL_FOLDER, Base, find_base, find_suited
-from classifine.model.folder import check_output, fastest_device, workplace
+from classifine.model.disk import workplace
+from classifine.model.folder import check_output
 from classifine.model.masked import save_masked
+from classifine.model.network import fastest_device
 from classifine.say import Say
 from classifine.train.adapt import Adapted, fit_masked, perplexity
 from classifine.train.fit import versions

@@ -17,7 +17,7 @@ from classifine.data.write import check_target, output_form, write_rows
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.infer.embed import embed
 from classifine.model.base import choose_base
-from classifine.model.folder import workplace
+from classifine.model.disk import workplace
 from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
 from classifine.report.curve import FEWEST

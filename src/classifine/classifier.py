@@ -27,7 +27,8 @@ from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.predict import text_logits
 from classifine.labels import as_name, kind_of
 from classifine.model.base import Base, find_base, find_suited
-from classifine.model.folder import Saved, check_output, load, save, workplace
+from classifine.model.disk import workplace
+from classifine.model.folder import Saved, check_output, load, save
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, evaluate
 
@@ -241,7 +242,7 @@ class TextClassifier:
         self._adopt(fitted.classifier)
 
     def _base(self, found: Splits) -> Base:
-        from classifine.model.folder import fastest_device
+        from classifine.model.network import fastest_device
 
         if self._config.model.base:
             return find_base(self._config.model.base)

@@ -21,17 +21,8 @@ from classifine.infer.predict import text_logits
 from classifine.infer.teacher import Teacher, open_teacher
 from classifine.metrics import HEADLINE
 from classifine.model.base import Base
-from classifine.model.folder import (
-    RECORD,
-    REPORT,
-    Saved,
-    check_output,
-    json_text,
-    load,
-    save,
-    workplace,
-    write_json,
-)
+from classifine.model.disk import json_text, workplace, write_json
+from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save
 from classifine.model.static import STATIC
 from classifine.report.card import last_part, write_card
 from classifine.report.evaluate import Evaluation, evaluate

@@ -28,7 +28,9 @@ from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
-from classifine.model.folder import REPORT, Saved, check_output, fastest_device, json_text, save, workplace, write_json
+from classifine.model.disk import json_text, workplace, write_json
+from classifine.model.folder import REPORT, Saved, check_output, save
+from classifine.model.network import fastest_device
 from classifine.report.card import others_load_by, write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
 from classifine.report.page.html import PAGE, report_page

@@ -23,8 +23,9 @@ from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
+from classifine.model.disk import writing
 from classifine.model.export import Target, beside_the_weights, check_export
-from classifine.model.folder import REPORT, Saved, kind, load, writing
+from classifine.model.folder import REPORT, Saved, kind, load
 from classifine.model.question import in_words, order, question
 from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate

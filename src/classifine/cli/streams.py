@@ -12,7 +12,7 @@ def say(line: str) -> None:
 
 def print_json(content: Any) -> None:
     """Answer a program, on standard output."""
-    from classifine.model.folder import json_text
+    from classifine.model.disk import json_text
 
     sys.stdout.write(json_text(content, indent=2) + "\n")
 

@@ -13,7 +13,7 @@ from classifine.data.read import Text
 from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
 from classifine.model.base import Base
-from classifine.model.folder import load_encoder
+from classifine.model.network import load_encoder
 from classifine.windows import TRUNCATE, Long
 
 _CHUNK = 10_000  # texts whose token ids are held at once

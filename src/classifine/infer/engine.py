@@ -20,8 +20,9 @@ from classifine.errors import ConfigError
 from classifine.infer.static import open_static
 from classifine.model.base import Pooling
 from classifine.model.export import FILES, PACKAGES, exported, unreported
-from classifine.model.folder import Saved, fastest_device, processors
+from classifine.model.folder import Saved
 from classifine.model.folder import kind as kind_of
+from classifine.model.network import fastest_device, processors
 
 Batch = dict[str, NDArray[np.int64]]
 # Rows x longest row of a batch: on a processor what its caches like, on a GPU enough to keep it busy.

@@ -9,8 +9,8 @@ from typing import Any
 from classifine.decide import Decision
 from classifine.errors import DataError, ModelError
 from classifine.model.base import Base
-from classifine.model.folder import fastest_device
 from classifine.model.masked import ANOTHER, load_masked
+from classifine.model.network import fastest_device
 
 MASKS = ("[MASK]", "<mask>")  # as people write it, whatever the base calls it
 

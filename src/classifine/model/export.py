@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from classifine.errors import ConfigError, ModelError
-from classifine.model.folder import RECORD, workplace
+from classifine.model.disk import workplace
+from classifine.model.folder import RECORD
 from classifine.model.hub import reason
 
 Target = Literal["openvino", "onnx"]

@@ -10,7 +10,8 @@ from typing import Any
 
 from classifine.errors import ModelError
 from classifine.model.base import ADAPTED, Base
-from classifine.model.folder import ATTENTION_DROPOUT, LOCAL, loading, quiet_transformers, write_json
+from classifine.model.disk import write_json
+from classifine.model.network import ATTENTION_DROPOUT, LOCAL, loading, quiet_transformers
 
 ROLE = "a model that guesses masked tokens"
 ANOTHER = "Choose another --base, such as FacebookAI/roberta-base."

@@ -17,8 +17,9 @@ from classifine.infer.engine import TorchEngine, open_exported
 from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE, judge
+from classifine.model.disk import write_json
 from classifine.model.export import FILES, Target, export_float, quantise
-from classifine.model.folder import Saved, write_json
+from classifine.model.folder import Saved
 from classifine.say import Say
 from classifine.windows import taken_apart
 

@@ -19,8 +19,8 @@ from classifine.data.texts import Texts
 from classifine.errors import DataError
 from classifine.infer.masked import MaskedEngine, asked_alone, mean_loss
 from classifine.model.base import Base
-from classifine.model.folder import quiet_transformers
 from classifine.model.masked import Masked, load_masked
+from classifine.model.network import quiet_transformers
 from classifine.say import Say
 from classifine.train.choose import choose_masked
 from classifine.train.fit import seeded

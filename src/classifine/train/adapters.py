@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from classifine.errors import ConfigError
-from classifine.model.folder import in_head
+from classifine.model.network import in_head
 
 
 @dataclass(frozen=True)

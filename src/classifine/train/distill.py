@@ -26,7 +26,8 @@ from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Labels, Task
 from classifine.model.base import Base
-from classifine.model.folder import Saved, quiet_transformers
+from classifine.model.folder import Saved
+from classifine.model.network import quiet_transformers
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, longer, ready, seeded

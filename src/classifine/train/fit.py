@@ -29,7 +29,8 @@ from classifine.infer.forward import logits
 from classifine.labels import Labels, Task
 from classifine.metrics import calibration_of
 from classifine.model.base import Base
-from classifine.model.folder import Saved, fold_temperature, load_base, quiet_transformers, shift_output
+from classifine.model.folder import Saved
+from classifine.model.network import fold_temperature, load_base, quiet_transformers, shift_output
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose

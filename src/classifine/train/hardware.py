@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifine.model.folder import fastest_device, processors
+from classifine.model.network import fastest_device, processors
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from classifine.model.folder import output_layer
+from classifine.model.network import output_layer
 
 
 def start_at_mean(network: Any, targets: NDArray[Any]) -> float:

@@ -21,7 +21,8 @@ from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
 from classifine.labels import Labels
 from classifine.model.base import LOCAL_FOLDER, Base
-from classifine.model.folder import PROBLEM_TYPES, Saved, kind
+from classifine.model.folder import Saved, kind
+from classifine.model.network import PROBLEM_TYPES
 from classifine.model.static import STATIC, static_config, word_tokenizer, words_of
 from classifine.model.static_network import StaticNetwork
 from classifine.say import Say

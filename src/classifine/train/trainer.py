@@ -25,7 +25,7 @@ from classifine.errors import TrainingError
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Task
-from classifine.model.folder import in_head, output_layer
+from classifine.model.network import in_head, output_layer
 from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.documents import collator, one_loss_a_document, parts_of

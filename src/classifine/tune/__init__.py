@@ -13,7 +13,8 @@ from pathlib import Path
 from classifine import run
 from classifine.config import Config
 from classifine.errors import OutputError
-from classifine.model.folder import RECORD, check_output, writing
+from classifine.model.disk import writing
+from classifine.model.folder import RECORD, check_output
 from classifine.say import Say
 from classifine.train.study import Study, check_tuning
 from classifine.tune.finals import choose

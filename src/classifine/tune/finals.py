@@ -11,7 +11,8 @@ from classifine.config import Config
 from classifine.data.read import Split
 from classifine.errors import TrainingError
 from classifine.infer.predict import text_logits
-from classifine.model.folder import Saved, json_text, load, read_record, save, workplace
+from classifine.model.disk import json_text, workplace
+from classifine.model.folder import Saved, load, read_record, save
 from classifine.report.compare import Comparison, compare
 from classifine.report.page.kept import HISTORY
 from classifine.report.seeds import OverSeeds, rows_error

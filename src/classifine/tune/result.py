@@ -10,7 +10,7 @@ from typing import Any
 
 from classifine import run
 from classifine.config import Config, Section, starter
-from classifine.model.folder import workplace
+from classifine.model.disk import workplace
 from classifine.report.evaluate import Evaluation
 from classifine.report.page.search import SearchFacts, search_page
 from classifine.train.search import DRAWN_BASE, Trial

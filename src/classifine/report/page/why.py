@@ -9,7 +9,8 @@ from typing import Any
 from classifine.data.read import Text
 from classifine.errors import DataError, ModelError
 from classifine.infer.explain import explain
-from classifine.model.folder import Saved, quiet_transformers
+from classifine.model.folder import Saved
+from classifine.model.network import quiet_transformers
 from classifine.report.page.kept import PredictionFact
 
 ERRORS = 10

@@ -1,0 +1,89 @@
+"""Writing so that nothing is lost or half-written: a folder is whole or absent, JSON is what every reader takes."""
+
+import contextlib
+import errno
+import json
+import math
+import secrets
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from classifine.errors import OutputError
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
+
+
+@contextlib.contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error."""
+    place = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}"
+    try:
+        with writing(folder):
+            place.mkdir(parents=True)
+        with writing(folder, DISK):
+            yield place
+        with writing(folder):
+            _open_to_readers(place)
+            _move(place, folder.absolute())
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(target: Path, only: Collection[int] = ()) -> Iterator[None]:
+    """Turn what the system says about a place that cannot be written to into an OutputError.
+
+    `only` bounds it to some error numbers, where other things than writing go on as well.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        reason = error.strerror or error
+        raise OutputError(f"{target} cannot be written: {reason}. Free some space or give another folder.") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that people can read, with letters of every script as they are."""
+    path.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """JSON as every reader takes it: a number that is none, such as a diverged loss, becomes null."""
+    return json.dumps(_finite(content), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _open_to_readers(place: Path) -> None:
+    """Give every file the permissions of a plain new one; safetensors writes files that only their owner reads."""
+    plain = place / ".plain"
+    plain.touch()
+    mode = plain.stat().st_mode
+    plain.unlink()
+    for file in place.rglob("*"):
+        if file.is_file():
+            file.chmod(mode)
+
+
+def _move(place: Path, folder: Path) -> None:
+    if not folder.exists():
+        place.rename(folder)
+        return
+    old = place.with_name(place.name + ".old")
+    folder.rename(old)
+    try:
+        place.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
