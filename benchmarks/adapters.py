@@ -57,8 +57,9 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     from classifine.train.choose import choose
     from classifine.train.fit import adapted, seeded
     from classifine.train.hardware import attention_on, look_at_hardware
+    from classifine.train.lesson import input_columns
     from classifine.train.memory import peak_memory_mib
-    from classifine.train.trainer import input_columns, train
+    from classifine.train.trainer import train
 
     found = read_splits(build({"data": {"source": str(source)}}).data)
     usable = [i for i, text in enumerate(found.train.texts) if text and found.train.names[i]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import classifine
 from classifine.cli import app
-from classifine.config import reference
+from classifine.settings import reference
 
 HERE = Path(__file__).parent
 PACKAGES = Path(classifine.__file__).parents[1]

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import TrainerState
 
 from classifine.train.averaging import ETA, EVERY, Average
-from classifine.train.trainer import validator
+from classifine.train.lesson import validator
 
 
 @pytest.fixture

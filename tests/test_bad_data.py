@@ -7,12 +7,13 @@ import re
 import pytest
 from datasets import Dataset
 
-from classifine.config import Data, build, load_toml, merge, nested, parse_assignment
+from classifine.config import Data, build
 from classifine.data.check import check_splits, clean
 from classifine.data.read import read_splits
 from classifine.data.split import split
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.labels import Labels
+from classifine.settings import load_toml, merge, nested, parse_assignment
 
 TEXTS = [f"message {i} about the {word} we sent" for i, word in enumerate(["parcel", "bill", "shirt", "card"] * 6)]
 LABELS = ["delivery", "payment", "return", "payment"] * 6

@@ -3,20 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from classifine.config import (
-    Config,
-    Data,
-    build,
-    load_toml,
-    merge,
-    nested,
-    options,
-    parse_assignment,
-    reference,
-    section_of,
-    type_name,
-)
+from classifine.config import Config, Data, build, options, section_of, type_name
 from classifine.errors import ConfigError
+from classifine.settings import load_toml, merge, nested, parse_assignment, reference
 
 
 def fields():

@@ -8,7 +8,7 @@ from classifine.infer import forward
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import batches, logits
 from classifine.infer.predict import text_logits
-from classifine.train.trainer import input_columns
+from classifine.train.lesson import input_columns
 
 
 @pytest.fixture

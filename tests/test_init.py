@@ -7,9 +7,10 @@ import tomllib
 import pytest
 from conftest import made_up, write_csv
 
-from classifine.config import build, load_toml, options
+from classifine.config import build, options
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.init import start
+from classifine.settings import load_toml
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.model.folder import load
 from classifine.train.fit import uneven
+from classifine.train.lesson import validator
 from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened, weights_of
-from classifine.train.trainer import validator
 from classifine.train.wishes import check_cost
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])

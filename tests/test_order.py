@@ -5,9 +5,9 @@ import pytest
 import torch
 from test_trainer import fresh, recipe_for
 
+from classifine.train.judged import JudgedTrainer
 from classifine.train.order import POOL, Shuffled
 from classifine.train.recipe import training_arguments
-from classifine.train.trainer import JudgedTrainer
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 8 * POOL * 5 + 3)
 

@@ -6,8 +6,8 @@ from torch import nn
 from transformers import TrainingArguments
 
 from classifine.model.network import quiet_transformers
+from classifine.train.judged import JudgedTrainer
 from classifine.train.sam import ETA, Sharpness, descend
-from classifine.train.trainer import JudgedTrainer
 
 ROWS = [([1.0, 2.0], 1.0), ([-1.0, 0.5], -2.0), ([0.5, -1.5], 0.5), ([2.0, 1.0], 3.0)]
 

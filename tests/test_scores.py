@@ -11,9 +11,10 @@ from test_trainer import recipe_for
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.network import load_base, output_layer, quiet_transformers
+from classifine.train.judged import JudgedTrainer
 from classifine.train.recipe import training_arguments
 from classifine.train.scores import exact_output, start_at_mean
-from classifine.train.trainer import JudgedTrainer, train
+from classifine.train.trainer import train
 
 
 def fresh(base):

@@ -20,9 +20,12 @@ from classifine.train import memory
 from classifine.train.choose import choose
 from classifine.train.dropout import ByteDropout, fast_dropout
 from classifine.train.hardware import Hardware
+from classifine.train.judged import JudgedTrainer
+from classifine.train.lesson import targets_of, validator
 from classifine.train.progress import Alarm, Best, History, constant_guess
+from classifine.train.quicker import narrow_stream
 from classifine.train.recipe import training_arguments
-from classifine.train.trainer import JudgedTrainer, narrow_stream, targets_of, train, validator
+from classifine.train.trainer import train
 
 CPU = Hardware("cpu", "processor", 1, False)
 LABELS = Labels(("delivery", "payment", "praise"))

@@ -10,10 +10,11 @@ from test_story import FILES, lines, quiet
 from typer.testing import CliRunner
 
 from classifine import cli, run, tune
-from classifine.config import build, load_toml
+from classifine.config import build
 from classifine.errors import ConfigError, OutputError, TrainingError
 from classifine.report.page.search import SearchFacts, search_page
 from classifine.report.seeds import OverSeeds
+from classifine.settings import load_toml
 from classifine.train import method as methods
 from classifine.train import study as studies
 from classifine.train.choose import choose

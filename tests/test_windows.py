@@ -34,8 +34,9 @@ from classifine.report.faithful import faithfulness
 from classifine.train.choose import choose
 from classifine.train.documents import collator, one_loss_a_document, parts_of
 from classifine.train.hardware import Hardware
+from classifine.train.lesson import input_columns
 from classifine.train.plan import _step_seconds
-from classifine.train.trainer import input_columns, train
+from classifine.train.trainer import train
 from classifine.windows import MOST_WINDOWS, TRUNCATE, WINDOWS, Long, drawn, taken_apart
 
 CUT = 16  # tokens at once: 14 of a text and two around it, each window 11 behind the last

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import publish
-from classifine.config import Config, Hub, Search, build, nested
+from classifine.config import Config, Hub, Search, build
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns
 from classifine.data.language import find_language
@@ -31,6 +31,7 @@ from classifine.model.disk import workplace
 from classifine.model.folder import Saved, check_output, load, save
 from classifine.report.card import write_card
 from classifine.report.evaluate import Evaluation, evaluate
+from classifine.settings import nested
 
 
 class TextClassifier:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classifine.config import Config, build, load_toml, nested, starter
+from classifine.config import Config, build
 from classifine.data.language import Language, find_language
 from classifine.data.read import Splits, read_splits
 from classifine.errors import ClassifineError, ConfigError, OutputError
 from classifine.labels import Task
 from classifine.say import Say
+from classifine.settings import load_toml, nested, starter
 
 # (question, default) -> answer; None where nobody can be asked.
 Ask = Callable[[str, str], str]

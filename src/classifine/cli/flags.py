@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from classifine.config import Config, build, load_toml, merge, nested, options, parse_assignment
+from classifine.config import Config, build, options
+from classifine.settings import load_toml, merge, nested, parse_assignment
 
 # The settings that each command heeds; what it would not heed is no flag of it.
 READING = ("text", "text_pair", "label", "task", "label_separator", "encoding", "delimiter", "sheet")

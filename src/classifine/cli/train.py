@@ -20,7 +20,8 @@ from classifine.cli.flags import (
     with_settings,
 )
 from classifine.cli.streams import print_json, print_plan, say
-from classifine.config import build, load_toml, merge, nested
+from classifine.config import build
+from classifine.settings import load_toml, merge, nested
 
 
 @with_settings(*TRAINING)

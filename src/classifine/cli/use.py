@@ -8,7 +8,8 @@ import typer
 
 from classifine.cli.flags import READING, AnyModel, AsJson, OwnModel, Precision, Runtime, configure, with_settings
 from classifine.cli.streams import print_json, say, standard_input
-from classifine.config import build, merge, nested
+from classifine.config import build
+from classifine.settings import merge, nested
 
 
 @with_settings(*(name for name in READING if name != "task"), "drop_unseen")

@@ -25,10 +25,12 @@ from classifine.say import Say
 from classifine.train.choose import choose_masked
 from classifine.train.fit import seeded
 from classifine.train.hardware import attention_on, look_at_hardware
+from classifine.train.lesson import Validate
 from classifine.train.masking import masked_once, masking_collator
 from classifine.train.progress import Best, History, Weights
+from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import Training, Validate, check_finite, in_parts, quicker, start_over, walk
+from classifine.train.trainer import Training, check_finite, in_parts, start_over, walk
 
 # Held-out texts are masked anew until so many tokens were: the standard error of their loss is then near 0.06 nats.
 JUDGED_TOKENS, MOST_TIMES = 2000, 20

@@ -31,9 +31,10 @@ from classifine.model.network import quiet_transformers
 from classifine.say import Say
 from classifine.train.adapters import trained_weights
 from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, longer, ready, seeded
+from classifine.train.lesson import Lesson, input_columns
 from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import Lesson, input_columns, train
+from classifine.train.trainer import train
 
 # What tells how often two classifiers give the same answer, by task: of several labels all of them, of numbers how
 # straight a line they make.

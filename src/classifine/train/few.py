@@ -19,10 +19,11 @@ from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
 from classifine.say import Say
 from classifine.train.contrast import pair_loss
+from classifine.train.lesson import input_columns, labelled, targets_of, validator
 from classifine.train.probe import START, STRENGTHS, Probe, fit_head, fit_probe
 from classifine.train.progress import Kept, spoken
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import Training, check_finite, input_columns, labelled, targets_of, train, validator
+from classifine.train.trainer import Training, check_finite, train
 from classifine.windows import pooled, taken_apart
 
 

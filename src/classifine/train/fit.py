@@ -36,6 +36,7 @@ from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose
 from classifine.train.few import learn
 from classifine.train.hardware import attention_on, look_at_hardware
+from classifine.train.lesson import input_columns, targets_of, validator
 from classifine.train.losses import prior_shift
 from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
@@ -44,7 +45,7 @@ from classifine.train.progress import rank
 from classifine.train.recipe import Recipe
 from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
-from classifine.train.trainer import Training, input_columns, targets_of, train, validator
+from classifine.train.trainer import Training, train
 from classifine.train.wishes import check_keep
 
 if TYPE_CHECKING:

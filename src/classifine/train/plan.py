@@ -18,8 +18,8 @@ from classifine.say import Say
 from classifine.train.documents import collator, parts_of
 from classifine.train.fit import adapted, ready, seeded
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
+from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
-from classifine.train.trainer import quicker
 
 # A forward pass takes a third of a step; validation runs one over its rows after each epoch, test one in the end.
 FORWARD = 1 / 3

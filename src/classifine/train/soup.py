@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifine.train.lesson import Validate
 from classifine.train.progress import rank
-from classifine.train.trainer import Validate
 
 State = dict[str, Any]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from classifine import run
-from classifine.config import Config, Section, starter
+from classifine.config import Config, Section
 from classifine.model.disk import workplace
 from classifine.report.evaluate import Evaluation
 from classifine.report.page.search import SearchFacts, search_page
+from classifine.settings import starter
 from classifine.train.search import DRAWN_BASE, Trial
 from classifine.tune.finals import Outcome, best_seed
 from classifine.tune.work import STUDY, TRIALS, Work
