@@ -18,8 +18,8 @@ from classifine.model.folder import check_output
 from classifine.model.masked import save_masked
 from classifine.model.network import fastest_device
 from classifine.say import Say
+from classifine.train.account import versions
 from classifine.train.adapt import Adapted, fit_masked, perplexity
-from classifine.train.fit import versions
 from classifine.train.memory import peak_memory_mib
 
 MOST_HELD_OUT = 2000  # texts; the standard error of their loss is near 0.02 nats

@@ -29,8 +29,10 @@ from classifine.model.base import Base
 from classifine.model.folder import Saved
 from classifine.model.network import quiet_transformers
 from classifine.say import Say
+from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
-from classifine.train.fit import Fitted, adapted, as_kept, fold, known_after, known_before, longer, ready, seeded
+from classifine.train.decided import as_kept, fold
+from classifine.train.fit import Fitted, adapted, longer, ready, seeded
 from classifine.train.lesson import Lesson, input_columns
 from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe

@@ -5,13 +5,11 @@ about reports.
 """
 
 import contextlib
-import platform
 import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,22 +21,19 @@ from classifine.data.columns import Columns
 from classifine.data.encode import encode, pad_id, text_kind
 from classifine.data.read import Split, paired
 from classifine.decide import Decision
-from classifine.doubt import Doubt
-from classifine.infer.engine import TorchEngine
-from classifine.infer.forward import logits
-from classifine.labels import Labels, Task
-from classifine.metrics import calibration_of
+from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved
-from classifine.model.network import fold_temperature, load_base, quiet_transformers, shift_output
+from classifine.model.network import load_base, quiet_transformers, shift_output
 from classifine.say import Say
+from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose
+from classifine.train.decided import decided
 from classifine.train.few import learn
 from classifine.train.hardware import attention_on, look_at_hardware
-from classifine.train.lesson import input_columns, targets_of, validator
+from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
-from classifine.train.memory import peak_memory_mib
 from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
@@ -52,7 +47,6 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 UNEVEN = 10  # times as many rows as another label has
-_TRIED = 16  # rows that show whether the head was found
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, say: Say) -
         f"the weights of seeds {', '.join(map(str, joined))} are averaged: on validation {metric} "
         f"{soup.reached[metric]:.4f}, the best alone {soup.best[metric]:.4f}"
     )
-    decision, more = _decided(network, best.validation, padding, task)
+    decision, more = decided(network, best.validation, padding, task)
     record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about}
     return replace(best.fitted, classifier=replace(classifier, record=record))
 
@@ -177,7 +171,8 @@ def _fit_once(
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
         before = known_before(config, columns, base, recipe)
         if tracking is not None:
-            tracking.describe({**before["config"], "recipe": before["recipe"], "run": _plain(before)})
+            run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
+            tracking.describe({**before["config"], "recipe": before["recipe"], "run": run})
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
@@ -193,7 +188,7 @@ def _fit_once(
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
-        decision, told = _decided(network, validation, pad_id(tokenizer), labels.task, seen)
+        decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen)
     known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     if probe is not None:
@@ -209,53 +204,6 @@ def longer(rows: Any, recipe: Recipe) -> int:
 def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """(logits, truth) of train rows by probes that had not seen them, where cross-validation was possible."""
     return None if probe is None or not probe.folds else (probe.out_of_fold, targets_of(rows))
-
-
-def _decided(
-    network: Any,
-    validation: Any,
-    padding: int,
-    task: Task,
-    left_out: tuple[NDArray[Any], NDArray[Any]] | None = None,
-) -> tuple[Decision, dict[str, Any]]:
-    """The decision fitted on validation rows, and on train rows `left_out` of what answered them; for the record what
-    calibration did there and when to doubt.
-    """
-    if task == "score":
-        return Decision(task), {"calibration": None, "doubt": None}
-    columns, truth = input_columns(validation), targets_of(validation)
-    found = logits(TorchEngine(network), columns, padding)
-    if left_out is not None:
-        found, truth = (np.concatenate(both) for both in zip((found, truth), left_out, strict=True))
-    raw = Decision(task)
-    fitted = raw.calibrated(found, truth)
-    folded = fold(network, columns, padding, found, fitted)
-    calibration = {
-        "temperature": fitted.as_json()["temperature"], "folded": folded,
-        "rows": len(truth), "left_out": 0 if left_out is None else len(left_out[1]),
-        "before": calibration_of(truth, raw.scores(found), raw), "after": calibration_of(truth, fitted.scores(found), fitted),
-    }  # fmt: skip
-    found, fitted = as_kept(found, fitted.fit(found, truth), folded)
-    return fitted, {"calibration": calibration, "doubt": Doubt.fit(found, truth, fitted).as_json()}
-
-
-def fold(network: Any, columns: dict[str, list[list[int]]], padding: int, found: Any, fitted: Decision) -> bool:
-    """Whether the head holds the temperature of `fitted` from now on; `found` are its logits of these rows before.
-
-    Then it holds for plain transformers, too; where that cannot be, the decision keeps it.
-    """
-    few = {name: values[:_TRIED] for name, values in columns.items()}
-
-    def as_expected() -> bool:
-        expected = found[: len(few["input_ids"])] / np.asarray(fitted.temperature)
-        return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
-
-    return fold_temperature(network, fitted.temperature, as_expected)
-
-
-def as_kept(found: NDArray[np.float32], fitted: Decision, folded: bool) -> tuple[NDArray[Any], Decision]:
-    """Logits and decision as the saved classifier has them, where its head may hold the temperature by now."""
-    return (found / np.asarray(fitted.temperature), replace(fitted, temperature=1.0)) if folded else (found, fitted)
 
 
 def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
@@ -317,46 +265,6 @@ def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels
     return Saved(
         None, lambda: network, lambda: tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()}
     )
-
-
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if not isinstance(value, (dict, list))}
-
-
-def known_before(config: Config, columns: Columns, base: Base, recipe: Recipe) -> dict[str, Any]:
-    """What of the record is known before training: how it will be done, with which versions."""
-    return {
-        "config": config.model_dump(mode="json", exclude={"search"}),
-        "recipe": recipe.as_json(),
-        "columns": columns.as_json(),
-        "max_length": recipe.max_length,
-        "long": recipe.long,
-        "stride": recipe.stride,
-        "base": base.name,
-        "base_origin": base.origin,
-        "base_adapted_from": base.adapted_from,
-        "seed": recipe.seed,
-        "versions": versions(*(["peft"] if recipe.adapter else [])),
-    }
-
-
-def versions(*more: str) -> dict[str, str]:
-    """What a run was made with; `more` are packages that not every run needs."""
-    packages = ("classifine", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", *more)
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def known_after(training: Training) -> dict[str, Any]:
-    """What of the record training brings: how it went, in how much time, by which recipe in the end."""
-    return {
-        "recipe": training.recipe.as_json(),
-        "best_epoch": training.best_epoch,
-        "epochs_run": len(training.history),
-        "alarms": list(training.alarms),
-        "train_seconds": training.seconds,
-        "train_rows_per_second": training.rows_per_second,
-        "peak_memory_mib": peak_memory_mib(),
-    }
 
 
 @contextlib.contextmanager
