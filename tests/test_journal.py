@@ -50,7 +50,7 @@ def test_a_chunk_that_is_not_whole_is_answered_again(stopped, target, cut):
 
 
 def test_another_job_does_not_wipe_the_answers_unasked(stopped, target):
-    sentence = r"\.out\.answers holds 4 answered rows of another job, which differs in: more, size\. .*--start-over"
+    sentence = r"\.out\.answers holds 4 answers of another job, which differs in: more, size\. .*--start-over"
     before = stopped.read_bytes()
     with pytest.raises(OutputError, match=sentence):
         kept(target, {"input": "a.csv", "size": 13, "more": 1})

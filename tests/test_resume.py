@@ -121,7 +121,7 @@ def test_another_job_does_not_go_on_with_the_answers_of_the_first(trained, many,
     journal = Journal(tmp_path / "out.jsonl", {"some": "other job"}, predict.CHUNK)
     journal.add([["praise", 1.0]] * predict.CHUNK)
     journal.close()
-    with pytest.raises(OutputError, match="holds 1024 answered rows of another job"):
+    with pytest.raises(OutputError, match="holds 1024 answers of another job"):
         answer(trained, many, tmp_path / "out.jsonl", said)
     answer(trained, many, tmp_path / "out.jsonl", said, start_over=True)
     assert not any("goes on" in line for line in said)
@@ -133,7 +133,7 @@ def test_another_job_does_not_go_on_with_the_answers_of_the_first(trained, many,
 )
 def test_another_flag_makes_another_job(saved, many, options):
     jobs = [
-        files._job(saved, open_engine(saved, one.engine, one.precision), many, one, (("text",), None))
+        files.job_of(saved, open_engine(saved, one.engine, one.precision), [str(many)], one, (("text",), None))
         for one in (PredictOptions(), PredictOptions(**options))
     ]
     assert jobs[0] != jobs[1]

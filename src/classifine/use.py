@@ -22,6 +22,7 @@ from classifine.infer.engine import open_engine
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
+from classifine.infer.tree import predict_folder
 from classifine.labels import Labels
 from classifine.model.disk import writing
 from classifine.model.export import Target, beside_the_weights, check_export
@@ -183,7 +184,14 @@ def _seen(saved: Saved, rows: Split) -> int:
 
 
 def predict(model: Path, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say) -> int:
-    """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`."""
+    """Label the rows of `source` ("-" is `stdin`) in order, as a stream; the number of rows written to `output`.
+
+    A folder becomes a folder, file by file.
+    """
+    if source != "-" and Path(source).is_dir():
+        if output is None:
+            raise OutputError(f"{source} is a folder; expected another for its files. Name it with -o.")
+        return predict_folder(load(model), Path(source), output, options, say)
     if output is not None:
         check_target(output)
     return predict_file(load(model), source, output, options, stdin, say)

@@ -56,11 +56,16 @@ def compare(
 @with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
 def predict(
     model: AnyModel,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="File with texts; `-` is standard input.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="File with texts, or folder of such; `-` is standard input.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="File to write; its ending is its form. [default: standard output]"
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write; its ending is its form. Of a folder a folder. [default: standard output]",
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to add, best first.")] = 1,
@@ -94,7 +99,7 @@ def predict(
         typer.Option(
             metavar="I/N",
             help="Label the I-th of N runs of rows only; joined in order they are the whole, where csv and tsv keep the "
-            "header of the first alone.",
+            "header of the first alone. Of a folder every N-th file.",
         ),
     ] = "1/1",
     start_over: Annotated[
@@ -106,6 +111,10 @@ def predict(
 
     A job that was stopped goes on where it was, when the same command is given again, also with another ending of OUT.
     Another job for OUT is refused meanwhile, unless --start-over throws away what was answered.
+
+    A folder, such as one of Parquet, is labelled file by file into a folder of the same files, also those in folders
+    below it; names that begin with . or _ are passed over. What is finished is not done again, and files that came or
+    changed since a job was stopped are.
 
     The columns of the rows stay, and by what was learned these come behind them:
 

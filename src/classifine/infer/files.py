@@ -62,20 +62,26 @@ class _Input:
 
 
 def predict_file(
-    saved: Saved, source: str, output: Path | None, options: PredictOptions, stdin: IO[bytes], say: Say
+    saved: Saved,
+    source: str,
+    output: Path | None,
+    options: PredictOptions,
+    stdin: IO[bytes],
+    say: Say,
+    engine: Engine | None = None,
 ) -> int:
     """Label the rows of `source` ("-" is `stdin`) in order; the number of rows written to `output`.
 
     Without `output` they go to standard output, in the form they came in where that is text. Raises DataError where
     the rows cannot be read or have no text, OutputError where they cannot be written; the file is whole or absent. A
-    job that was stopped goes on after the last rows that it answered.
+    job that was stopped goes on after the last rows that it answered. An `engine` that is open already may be given.
     """
     form = None if output is None else output_form(output)
     given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, form, say)
     columns = list(dict.fromkeys(name for row in given.sample for name in row))
     trained = Columns.from_json(saved.record["columns"], saved.labels.task)
     text, pair = find_asked(given.sample, columns, options.data, trained, source)
-    engine = open_engine(saved, options.engine, options.precision)
+    engine = engine or open_engine(saved, options.engine, options.precision)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")
     answer = Answer(saved, columns, options.wanted)
     if options.wanted.accuracy:
@@ -87,7 +93,9 @@ def predict_file(
         journal = None
         if output is not None:
             # Of standard input nothing can be kept, but nobody else should write to the same file meanwhile.
-            job = _job(saved, engine, given.path, options, (text, pair))
+            file = given.path.stat() if given.path else None
+            read = [str(given.path.absolute()), file.st_size, file.st_mtime_ns] if given.path and file else []
+            job = job_of(saved, engine, read, options, (text, pair))
             held = opened.enter_context(_kept(Journal(output, job, CHUNK, options.start_over), say))
             if held.after_a_kill:
                 remove_leftovers(output)
@@ -170,12 +178,11 @@ def _kept(journal: Journal, say: Say) -> Iterator[Journal]:
             raise
 
 
-def _job(saved: Saved, engine: Engine, path: Path | None, options: PredictOptions, asked: Any) -> dict[str, Any]:
+def job_of(saved: Saved, engine: Engine, read: list[Any], options: PredictOptions, asked: Any) -> dict[str, Any]:
     """What makes two jobs the same, so that one may go on with the other's answers; people read its names."""
-    file = path.stat() if path else None
     return {
         "version": __version__, "classifier": saved.record, "engine": engine.name, "columns": asked, "chunk": CHUNK,
-        "input": [str(path.absolute()), file.st_size, file.st_mtime_ns] if path and file else [],
+        "input": read,
         "flags": [asdict(options.wanted), options.form, options.shard, options.data.model_dump(mode="json")],
     }  # fmt: skip
 

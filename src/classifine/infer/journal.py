@@ -140,6 +140,6 @@ class Journal:
         own = json.loads(self._head)
         parts = ", ".join(sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name)))
         raise OutputError(
-            f"{self.path} holds {count} answered rows of another job, which differs in: {parts}. Give the same command as "
+            f"{self.path} holds {count} answers of another job, which differs in: {parts}. Give the same command as "
             "before to go on with it, throw its answers away with --start-over, or change -o."
         )

@@ -1,0 +1,131 @@
+"""A saved classifier on a folder of files, such as a lake of Parquet: the same files out, in the same folders.
+
+File by file, so that what is finished stays finished: a job that was stopped goes on with the first file that is not.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from classifine.config import Data
+from classifine.data.formats import FORMS, TEXT_FORMS, open_table
+from classifine.errors import DataError, OutputError
+from classifine.infer.engine import open_engine
+from classifine.infer.files import PredictOptions, job_of, predict_file
+from classifine.infer.journal import Journal
+from classifine.model.disk import writing
+from classifine.model.folder import Saved
+from classifine.say import Say
+
+_NAMED = 5  # of the files that are left out
+
+
+def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOptions, say: Say) -> int:
+    """Label the rows of every file below `source` into a file of the same place below `output`; the number of rows.
+
+    A file keeps its form, but lines of text become .jsonl. Names that begin with `.` or `_` are passed over, and a file
+    without rows is left out, which is said. `options.shard` (i, n) takes every n-th file from the i-th on. Raises
+    DataError where nothing can be read or two files would become one, OutputError where `output` cannot be written.
+    What was finished stays, and the same call goes on from there; of files that have changed since it does not.
+    """
+    number, parts = options.shard
+    files = _files(source, say)[number - 1 :: parts]
+    targets = _targets(files)
+    _check(source, output)
+    engine = open_engine(saved, options.engine, options.precision)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    job = job_of(saved, engine, [str(source.absolute())], options, None)
+    # Such a name is passed over, so that no file of rows can have it.
+    journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over)
+    own, count = replace(options, shard=(1, 1), form=None), 0
+    with _kept(journal, len(files), say):
+        finished = {tuple(state): rows for *state, rows in journal.before()}
+        for place, file in enumerate(files, 1):
+            target, state = output / targets[file], _state(source, file)
+            if state in finished and target.exists():
+                count += finished[state]
+                continue
+            say(f"file {place} of {len(files)}: {file}")
+            if _has_rows(source / file, options.data):
+                with writing(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                rows = predict_file(saved, str(source / file), target, own, BytesIO(), say, engine)
+                journal.add([[*state, rows]])
+                count += rows
+            else:
+                say(f"{file} holds no rows, and is left out")
+        journal.remove()
+    say(f"{count} rows of {len(files)} files, in {output}")
+    return count
+
+
+def _files(source: Path, say: Say) -> list[Path]:
+    """The files of rows below a folder, relative to it, in the order of their names."""
+    below = (item.relative_to(source) for item in source.rglob("*") if item.is_file())
+    seen = sorted(item for item in below if not any(part[0] in "._" for part in item.parts))
+    files = [item for item in seen if _readable(item)]
+    if not files:
+        raise DataError(f"{source} holds no files of rows; expected such as end in {', '.join(FORMS)}. Give another.")
+    if others := [str(item) for item in seen if not _readable(item)]:
+        more = " and others" * (len(others) > _NAMED)
+        say(f"{source}: {len(others)} files of other kinds are left out: {', '.join(others[:_NAMED])}{more}")
+    return files
+
+
+def _readable(file: Path) -> bool:
+    ending = [suffix.lower() for suffix in file.suffixes[-2:]]
+    return bool(ending) and (ending[-1] in FORMS or (ending[-1] == ".gz" and ending[0] in TEXT_FORMS))
+
+
+def _targets(files: list[Path]) -> dict[Path, Path]:
+    """Where each file goes; DataError where two would go to one."""
+    found = {file: _as_jsonl(file) for file in files}
+    taken: dict[Path, Path] = {}
+    for file, target in found.items():
+        other = taken.setdefault(target, file)
+        if other != file:
+            raise DataError(f"{other} and {file} would both become {target}. Rename one of them.")
+    return found
+
+
+def _as_jsonl(file: Path) -> Path:
+    """A file of plain lines has no room for labels."""
+    bare = file.with_suffix("") if file.suffix.lower() == ".gz" else file
+    return file.with_name(f"{bare.stem}.jsonl{file.name[len(bare.name) :]}") if bare.suffix.lower() == ".txt" else file
+
+
+def _check(source: Path, output: Path) -> None:
+    """OutputError, before any work is done, where the outputs would be no folder or lie among the inputs."""
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{source} is a folder, so -o should be one; {output} is a file. Change -o.")
+    inside = output.resolve()
+    if source.resolve() in (inside, *inside.parents):
+        raise OutputError(f"{output} lies in {source}, whose files are read. Change -o.")
+
+
+def _state(source: Path, file: Path) -> tuple[Any, ...]:
+    """What tells a file from one that has changed."""
+    about = (source / file).stat()
+    return str(file), about.st_size, about.st_mtime_ns
+
+
+def _has_rows(path: Path, config: Data) -> bool:
+    return path.stat().st_size > 0 and next(open_table(path, config).rows(), None) is not None
+
+
+@contextmanager
+def _kept(journal: Journal, files: int, say: Say) -> Iterator[None]:
+    """The journal while its job runs; where that is stopped, what is finished is said."""
+    if journal.done:
+        say(f"goes on after {journal.done} of {files} files that were finished before")
+    with closing(journal):
+        try:
+            yield
+        except BaseException:
+            if journal.kept:
+                say(f"{journal.kept} of {files} files are finished. The same command goes on from there.")
+            raise

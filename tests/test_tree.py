@@ -1,0 +1,151 @@
+"""A folder of files is labelled file by file, and a job that was stopped goes on with the first that is not finished."""
+
+import gzip
+import json
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import made_up
+
+from classifine import use
+from classifine.errors import DataError, OutputError
+from classifine.infer import tree
+from classifine.infer.files import PredictOptions
+
+TEXTS = [text for text, _ in made_up(40)]
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """Parquet in folders of days, a csv, lines of text, an empty part, and what is no file of rows."""
+    place = tmp_path / "lake"
+    for day in ("day=1", "day=2"):
+        (place / day).mkdir(parents=True)
+        for part in range(2):
+            rows = pa.table({"text": TEXTS[10 * part : 10 * part + 10], "n": pa.array(range(10), pa.int16())})
+            pq.write_table(rows, place / day / f"part-{part}.parquet")
+    (place / "more.csv").write_text("text\n" + "\n".join(TEXTS[:5]) + "\n", encoding="utf-8")
+    with gzip.open(place / "lines.txt.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(TEXTS[:3]) + "\n")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), place / "none.parquet")
+    (place / "_SUCCESS").touch()
+    (place / ".part.crc").write_bytes(b"\0")
+    (place / "notes.md").write_text("not rows")
+    return place
+
+
+FILES = {
+    "day=1/part-0.parquet", "day=1/part-1.parquet", "day=2/part-0.parquet", "day=2/part-1.parquet", "more.csv",
+    "lines.jsonl.gz",
+}  # fmt: skip
+
+
+def answer(model, source, output, said=None, **options):
+    say = (lambda line: None) if said is None else said.append
+    return use.predict(model, str(source), output, PredictOptions(**options), None, say)
+
+
+def below(place):
+    return {item.relative_to(place).as_posix() for item in place.rglob("*") if item.is_file()}
+
+
+def test_every_file_is_labelled_in_its_place(trained, lake, tmp_path):
+    said = []
+    assert answer(trained, lake, tmp_path / "out", said) == 48
+    assert below(tmp_path / "out") == FILES
+    whole = pq.read_table(tmp_path / "out" / "day=2" / "part-1.parquet")
+    assert whole.column("text").to_pylist() == TEXTS[10:20]
+    assert whole.schema.field("n").type == pa.int16()
+    answer(trained, lake / "day=2" / "part-1.parquet", tmp_path / "one.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "out" / "day=2" / "part-1.parquet").read_bytes()
+    lines = gzip.decompress((tmp_path / "out" / "lines.jsonl.gz").read_bytes()).decode().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == TEXTS[:3]
+    assert f"{lake}: 1 files of other kinds are left out: notes.md" in said
+    assert "none.parquet holds no rows, and is left out" in said
+    assert said[-1] == f"48 rows of 7 files, in {tmp_path / 'out'}"
+
+
+def test_what_is_finished_is_not_done_again_but_what_has_changed_is(trained, lake, tmp_path, monkeypatch):
+    judged, own = [], tree.predict_file
+
+    def breaking(saved, source, *rest):
+        judged.append(source)
+        if len(judged) == 4:
+            raise KeyboardInterrupt
+        return own(saved, source, *rest)
+
+    monkeypatch.setattr(tree, "predict_file", breaking)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        answer(trained, lake, tmp_path / "out", said)
+    assert said[-1] == "3 of 7 files are finished. The same command goes on from there."
+    assert len(below(tmp_path / "out") & FILES) == 3
+    # One that was finished changes, another's output is lost, and one more comes.
+    (lake / "more.csv").rename(lake / "zz.csv")
+    changed = lake / "day=1" / "part-0.parquet"
+    os.utime(changed, ns=(1, 1))
+    (tmp_path / "out" / "day=1" / "part-1.parquet").unlink()
+    first = judged[2]
+    judged[:] = [""] * 4
+    assert answer(trained, lake, tmp_path / "out", said) == 48
+    assert "goes on after 3 of 7 files that were finished before" in said
+    assert first not in judged
+    assert {str(changed), str(lake / "day=1" / "part-1.parquet"), str(lake / "zz.csv")} < set(judged)
+    assert below(tmp_path / "out") == {*FILES, "zz.csv"} - {"more.csv"}
+
+
+def test_a_file_that_cannot_be_read_stops_the_job_and_the_rest_stays(trained, lake, tmp_path):
+    (lake / "day=2" / "part-0.parquet").write_bytes(b"PAR1 and no more")
+    said = []
+    with pytest.raises(DataError, match=r"part-0\.parquet is not a Parquet file"):
+        answer(trained, lake, tmp_path / "out", said)
+    assert said[-1] == "2 of 7 files are finished. The same command goes on from there."
+    (lake / "day=2" / "part-0.parquet").unlink()
+    assert answer(trained, lake, tmp_path / "out") == 38
+
+
+def test_another_job_does_not_go_on_with_it(trained, lake, tmp_path, monkeypatch):
+    own = tree.predict_file
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            tree, "predict_file", lambda saved, source, *rest: own(saved, source, *rest) // (source[-3:] != "csv")
+        )
+        with pytest.raises(ZeroDivisionError):
+            answer(trained, lake, tmp_path / "out")
+    with pytest.raises(OutputError, match="holds 5 answers of another job, which differs in: flags"):
+        answer(
+            trained,
+            lake,
+            tmp_path / "out",
+            precision="float32",
+            shard=(1, 1),
+            start_over=False,
+            engine="torch",
+            form="csv",
+        )
+    assert answer(trained, lake, tmp_path / "out", form="csv", start_over=True) == 48
+
+
+def test_shards_are_of_files_and_together_are_all(trained, lake, tmp_path):
+    counts = [answer(trained, lake, tmp_path / "out", shard=(i, 3)) for i in (1, 2, 3)]
+    assert sum(counts) == 48
+    assert below(tmp_path / "out") == FILES
+
+
+def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(trained, lake, tmp_path):
+    with pytest.raises(OutputError, match="is a folder; expected another for its files"):
+        answer(trained, lake, None)
+    with pytest.raises(OutputError, match=r"lies in .*lake, whose files are read"):
+        answer(trained, lake, lake / "out")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a folder, so -o should be one"):
+        answer(trained, lake, tmp_path / "file")
+    (lake / "lines.jsonl.gz").touch()
+    with pytest.raises(DataError, match=r"lines\.jsonl\.gz and lines\.txt\.gz would both become lines\.jsonl\.gz"):
+        answer(trained, lake, tmp_path / "out")
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(DataError, match="bare holds no files of rows"):
+        answer(trained, tmp_path / "bare", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
