@@ -137,7 +137,8 @@ def test_another_flag_makes_another_job(saved, many, options):
         for one in (PredictOptions(), PredictOptions(**options))
     ]
     assert jobs[0] != jobs[1]
-    assert files._job(saved, open_engine(saved), many, PredictOptions(start_over=True), (("text",), None)) == jobs[0]
+    again = PredictOptions(start_over=True)
+    assert files.job_of(saved, open_engine(saved), [str(many)], again, (("text",), None)) == jobs[0]
 
 
 def test_what_one_form_cannot_hold_goes_on_in_another(trained, tmp_path, monkeypatch):
