@@ -10,9 +10,12 @@ from torch.nn import functional
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.model.folder import load
+from classifine.train.documents import collator
 from classifine.train.fit import uneven
+from classifine.train.judged import Consistency, JudgedTrainer
 from classifine.train.lesson import validator
-from classifine.train.losses import Cost, balanced, cost_of, shift_of, softened, weights_of
+from classifine.train.losses import Cost, balanced, cost_of, disagreement, shift_of, softened, twice, weights_of
+from classifine.train.recipe import training_arguments
 from classifine.train.wishes import check_cost
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
@@ -40,6 +43,43 @@ def test_weights_are_those_of_torch_and_scikit_learn():
     several = np.array([[1, 0], [0, 0], [0, 1], [0, 1]])
     assert balanced(several, 2) == (3.0, 1.0)
     assert balanced(np.array([[0, 1], [0, 1]]), 2) == (1.0, 0.5)  # no label weighs without end, or nothing
+
+
+def test_two_readings_cost_as_much_as_they_differ():
+    from scipy.special import expit, rel_entr, softmax
+
+    one, other = LOGITS.numpy().astype(float), LOGITS.numpy()[::-1].astype(float)
+    both = torch.from_numpy(np.concatenate([one, other]))
+    p, q = softmax(one, axis=1), softmax(other, axis=1)
+    apart = (rel_entr(p, q) + rel_entr(q, p)).sum(axis=1).mean() / 2
+    assert disagreement(both, "single").item() == pytest.approx(apart, rel=1e-5)
+    p, q = expit(one), expit(other)
+    apart = (rel_entr(p, q) + rel_entr(q, p) + rel_entr(1 - p, 1 - q) + rel_entr(1 - q, 1 - p)).mean() / 2
+    assert disagreement(both, "multi").item() == pytest.approx(apart, rel=1e-5)
+    assert disagreement(both[:, :1], "score").item() == pytest.approx(((one - other)[:, 0] ** 2).mean(), rel=1e-5)
+    assert twice({"labels": OF_ONE})["labels"].tolist() == [*OF_ONE.tolist(), *OF_ONE.tolist()]
+
+
+def test_readings_differ_by_dropout_alone_and_cost_their_weight(base, encoded, tmp_path):
+    rows = encoded
+    found = {}
+    for weight in (0.0, 1.0, 3.0):
+        network = fresh(base)
+        recipe = recipe_for(rows)
+        trainer = JudgedTrainer(
+            model=network, args=training_arguments(recipe, str(tmp_path)), train_dataset=rows, eval_dataset=rows,
+            data_collator=collator(0), validate=dict, head_rate=1.0,
+            consistency=Consistency(weight, "single") if weight else None,
+        )  # fmt: skip
+        batch = collator(0)([rows[i] for i in range(8)])
+        for train in (False, True):
+            torch.manual_seed(7)
+            found[weight, train] = trainer.compute_loss(network.train(train), batch).item()
+    assert found[1.0, False] == found[3.0, False] == pytest.approx(found[0.0, False], rel=1e-5)
+    alone = found[1.0, True] - (found[3.0, True] - found[1.0, True]) / 2
+    assert found[3.0, True] - found[1.0, True] > 1e-4
+    # The mean of two readings with other dropout, not that of the first.
+    assert alone == pytest.approx(found[0.0, True], rel=0.5)
 
 
 @pytest.mark.parametrize("task", ["single", "multi"])
@@ -141,11 +181,16 @@ def test_methods_that_have_a_loss_of_their_own():
         choose_method(Train(method="contrastive", focal=1.0), Model(), few)
     with pytest.raises(ConfigError, match="--class-weights cannot be"):
         choose_method(Train(method="probe", class_weights="balanced"), Model(), few)
+    for method in ("probe", "contrastive"):
+        with pytest.raises(ConfigError, match="--r-drop cannot be"):
+            choose_method(Train(method=method, r_drop=1.0), Model(), few)
 
 
 def test_the_recipe_says_so():
     words = "\n".join(recipe_for([0] * 90, class_weights="sqrt", focal=2.0, label_smoothing=0.1).lines())
     assert "sqrt class weights (--class-weights), focal loss, gamma 2 (--focal), smoothed labels, 0.1" in words
+    words = "\n".join(recipe_for([0] * 90, r_drop=0.5).lines())
+    assert "each row read twice, the difference of both answers times 0.5 (--r-drop)" in words
 
 
 def test_uneven_labels_are_a_hint():

@@ -5,17 +5,28 @@ It knows nothing about recipes, texts or saved classifiers.
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 from transformers import PrinterCallback, Trainer
 
+from classifine.labels import Task
 from classifine.model.network import in_head, output_layer
 from classifine.train.averaging import Average
 from classifine.train.documents import parts_of
 from classifine.train.lesson import Loss, Validate
+from classifine.train.losses import disagreement, twice
 from classifine.train.order import Shuffled
 from classifine.train.sam import Sharpness, descend
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How much it costs that two readings of a row, each with other dropout, disagree."""
+
+    weight: float
+    task: Task
 
 
 class JudgedTrainer(Trainer):
@@ -38,6 +49,7 @@ class JudgedTrainer(Trainer):
         sharpness: Sharpness | None = None,
         loss: Loss | None = None,
         average: Average | None = None,
+        consistency: Consistency | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -51,6 +63,7 @@ class JudgedTrainer(Trainer):
         # Not the Trainer's `compute_loss_func`: it takes such a loss for one that was divided by the parts of a batch.
         self._loss = loss
         self._average = average
+        self._consistency = consistency
         if average is not None:
             self.add_callback(average)
         self._ahead: list[Any] = []
@@ -87,18 +100,22 @@ class JudgedTrainer(Trainer):
         self._ahead = list(result[0])
         return result
 
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
         """The loss as it would be if the spread were 1: gradients of any size suit the optimiser and clipping.
 
-        Of a part of a batch it is as much of the loss as there are documents in it.
+        Of a part of a batch it is as much of the loss as there are documents in it. With `consistency` every row is read
+        twice.
         """
+        read = twice(inputs) if self._consistency else inputs
         if self._loss is not None:
-            given = {name: values for name, values in inputs.items() if name != "labels"}
-            return self._loss(model(**given), inputs["labels"]) / self._spread**2 * self._share
-        found = super().compute_loss(model, inputs, *args, **kwargs)
-        first, *rest = found if isinstance(found, tuple) else (found,)
-        own = first / self._spread**2 * self._share
-        return (own, *rest) if isinstance(found, tuple) else own
+            given = model(**{name: values for name, values in read.items() if name != "labels"})
+            loss = self._loss(given, read["labels"])
+        else:
+            loss, given = super().compute_loss(model, read, return_outputs=True, **kwargs)
+        if self._consistency:
+            loss = loss + self._consistency.weight * disagreement(given.logits, self._consistency.task)
+        loss = loss / self._spread**2 * self._share
+        return (loss, given) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Forward and backward on one batch: where the weights stand, or at the worst point nearby.

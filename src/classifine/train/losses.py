@@ -1,9 +1,10 @@
-"""What a wrong answer costs while a network learns, where labels are of unlike sizes.
+"""What a wrong answer costs while a network learns.
 
-Weights by the size of a label, focal loss, smoothed targets, and what such weights do to the scores. It knows nothing
-about networks or the Trainer.
+Weights by the size of a label, focal loss, smoothed targets, and what such weights do to the scores; and what it costs
+that two readings of a row do not agree. It knows nothing about networks or the Trainer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,31 @@ class Cost:
 def _doubt(losses: Tensor) -> Tensor:
     """1 less the score that the truth was given, by its plain loss."""
     return 1 - torch.exp(-losses)
+
+
+def twice(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A batch, and behind it the same rows again."""
+    return {name: torch.cat([values, values]) for name, values in batch.items()}
+
+
+def disagreement(logits: Tensor, task: Task) -> Tensor:
+    """How far the answers to a batch are apart that was read `twice`: logits (2 * rows, labels).
+
+    The mean over the rows of half the Kullback-Leibler divergence in both directions (Liang et al. 2021, "R-Drop:
+    Regularized Dropout for Neural Networks", arXiv 2106.14448), of several labels also over these, as their loss is; of
+    numbers the squared difference.
+    """
+    one, other = logits.float().chunk(2)
+    if task == "score":
+        return (one - other).square().mean()
+    several = task == "multi"
+    # In both directions together what makes scores of logits cancels: it is the difference of the one times that of the other.
+    apart = (torch.exp(_log_scores(one, several)) - torch.exp(_log_scores(other, several))) * (one - other) / 2
+    return apart.mean() if several else apart.sum(dim=1).mean()
+
+
+def _log_scores(logits: Tensor, several: bool) -> Tensor:
+    return -functional.softplus(-logits) if several else logits - torch.logsumexp(logits, dim=1, keepdim=True)
 
 
 def balanced(targets: NDArray[Any], labels: int) -> tuple[float, ...]:

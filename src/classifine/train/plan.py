@@ -17,6 +17,7 @@ from classifine.model.base import Base
 from classifine.say import Say
 from classifine.train.documents import collator, parts_of
 from classifine.train.fit import adapted, ready, seeded
+from classifine.train.losses import twice
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
@@ -96,6 +97,7 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     with quicker(network, recipe):
         for chosen in (longest, typical, typical):
             batch = {name: values.to(recipe.device) for name, values in collate([rows[i] for i in chosen]).items()}
+            batch = twice(batch) if recipe.r_drop else batch
             begin = time.monotonic()
             for part, share in parts_of(batch, recipe.rows_at_once):
                 with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):

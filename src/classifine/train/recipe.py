@@ -55,6 +55,7 @@ class Recipe:
     correct_prior: bool
     focal: float
     label_smoothing: float
+    r_drop: float
     averaging: bool
     metric: str
     patience: int
@@ -123,6 +124,11 @@ class Recipe:
             *([f"{self.class_weights} class weights (--class-weights)"] if self.class_weights != "none" else []),
             *([f"focal loss, gamma {self.focal:g} (--focal)"] if self.focal else []),
             *([f"smoothed labels, {self.label_smoothing:g} (--label-smoothing)"] if self.label_smoothing else []),
+            *(
+                [f"each row read twice, the difference of both answers times {self.r_drop:g} (--r-drop)"]
+                if self.r_drop
+                else []
+            ),
         ]
         return [", ".join(parts)] if parts else []
 

@@ -17,7 +17,7 @@ from classifine.errors import TrainingError
 from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.documents import collator
-from classifine.train.judged import JudgedTrainer
+from classifine.train.judged import Consistency, JudgedTrainer
 from classifine.train.lesson import Lesson, Loss, Validate, labelled, targets_of
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
@@ -199,6 +199,7 @@ def walk(
         sharpness=recipe.sharpness,
         loss=loss,
         average=Average() if recipe.averaging else None,
+        consistency=Consistency(recipe.r_drop, recipe.task) if recipe.r_drop and recipe.task else None,
     )
     on_cpu = recipe.device == "cpu"
     if on_cpu and keep_freed_memory():
