@@ -1,6 +1,6 @@
 """Sharpness-aware minimisation on and off where rows are few: Twitter financial topics cut to 500 rows, over seeds.
 
-    python benchmarks/sharpness.py [--data DIR] [--seeds 42 43 44 45 46] [--rows 500] [--runs DIR]
+    python benchmarks/sharpness.py [--data DIR] [--seeds 42 43 44 45 46] [--rows 500] [--optimizers AdamW SAM] [--runs DIR]
 
 Each run is `classifine train ... --method finetune --max-train-rows 500 --seed N` with one of the optimisers, judged on all validation
 rows of the set, which have no part in training or choosing. Every run is kept under --runs and not repeated. Prints a
@@ -27,17 +27,8 @@ def train(data: Path, rows: int, name: str, seed: int, runs: Path) -> dict[str, 
     folder = runs / f"{'-'.join(name.replace(',', '').lower().split())}-{seed}"
     if not (folder / "evaluation.json").exists():
         source, test = (str(data / file) for file in SET)
-        flags = [
-            "--method",
-            "finetune",
-            "--test",
-            test,
-            "--max-train-rows",
-            str(rows),
-            "--seed",
-            str(seed),
-            *OPTIMIZERS[name],
-        ]
+        flags = ["--method", "finetune", "--test", test, "--max-train-rows", str(rows), "--seed", str(seed)]
+        flags += OPTIMIZERS[name]
         command = [sys.executable, "-m", "classifine", "train", source, *flags, "-o", str(folder)]
         with folder.with_suffix(".log").open("w") as log:
             if subprocess.run(command, stdout=log, stderr=log).returncode:
@@ -57,10 +48,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44, 45, 46])
     parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--optimizers", nargs="+", choices=list(OPTIMIZERS), default=list(OPTIMIZERS))
     parser.add_argument("--runs", type=Path, default=Path("runs/sharpness"))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in OPTIMIZERS}
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in dict.fromkeys(["AdamW", *args.optimizers])}
     for seed in args.seeds:
         for name, found in results.items():
             found.append(train(args.data, args.rows, name, seed, args.runs))
