@@ -13,6 +13,7 @@ from classifine import use
 from classifine.errors import DataError, OutputError
 from classifine.infer import tree
 from classifine.infer.files import PredictOptions
+from classifine.infer.predict import Wanted
 
 TEXTS = [text for text, _ in made_up(40)]
 
@@ -115,17 +116,10 @@ def test_another_job_does_not_go_on_with_it(trained, lake, tmp_path, monkeypatch
         with pytest.raises(ZeroDivisionError):
             answer(trained, lake, tmp_path / "out")
     with pytest.raises(OutputError, match="holds 5 answers of another job, which differs in: flags"):
-        answer(
-            trained,
-            lake,
-            tmp_path / "out",
-            precision="float32",
-            shard=(1, 1),
-            start_over=False,
-            engine="torch",
-            form="csv",
-        )
-    assert answer(trained, lake, tmp_path / "out", form="csv", start_over=True) == 48
+        answer(trained, lake, tmp_path / "out", wanted=Wanted(top_k=2))
+    assert answer(trained, lake, tmp_path / "out", wanted=Wanted(top_k=2), start_over=True) == 48
+    with pytest.raises(DataError, match="the files of a folder tell theirs by their endings"):
+        answer(trained, lake, tmp_path / "out", form="csv")
 
 
 def test_shards_are_of_files_and_together_are_all(trained, lake, tmp_path):

@@ -28,12 +28,14 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
 
     A file keeps its form, but lines of text become .jsonl. Names that begin with `.` or `_` are passed over, and a file
     without rows is left out, which is said. `options.shard` (i, n) takes every n-th file from the i-th on. Raises
-    DataError where nothing can be read or two files would become one, OutputError where `output` cannot be written.
-    What was finished stays, and the same call goes on from there; of files that have changed since it does not.
+    DataError where nothing can be read, a form is named or two files would become one, OutputError where `output` cannot
+    be written. What was finished stays, and the same call goes on from there; of files that have changed since it does not.
     """
+    if options.form is not None:
+        raise DataError(f"--format is {options.form}; the files of a folder tell theirs by their endings. Drop it.")
     number, parts = options.shard
-    files = _files(source, say)[number - 1 :: parts]
-    targets = _targets(files)
+    every = _files(source, say)
+    files, targets = every[number - 1 :: parts], _targets(every)
     _check(source, output)
     engine = open_engine(saved, options.engine, options.precision)
     with writing(output):
@@ -41,7 +43,7 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     job = job_of(saved, engine, [str(source.absolute())], options, None)
     # Such a name is passed over, so that no file of rows can have it.
     journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over)
-    own, count = replace(options, shard=(1, 1), form=None), 0
+    own, count = replace(options, shard=(1, 1)), 0
     with _kept(journal, len(files), say):
         finished = {tuple(state): rows for *state, rows in journal.before()}
         for place, file in enumerate(files, 1):
