@@ -208,9 +208,8 @@ class Train(Section):
         description="Let what is answered well count less while learning (focal loss, gamma; 2 is usual).",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target that goes to all labels alike.")
-    r_drop: float | None = Field(
-        None,
-        examples=[1.0],
+    r_drop: float = Field(
+        0.0,
         ge=0,
         le=100,
         description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop); 0 is off.",

@@ -3,6 +3,7 @@
     ClassifineError
       ConfigError      a setting: unknown, of the wrong type, out of bounds
       DataError        the labelled texts: not found, not readable, nothing to learn from
+        NoRowsError    a file of them without a row
       ModelError       a base model or a saved classifier: not found, damaged, not one of ours
       TrainingError    fitting that diverged
       OutputError      a place to write to: exists already, cannot be written
@@ -31,6 +32,10 @@ class DataError(ClassifineError):
     def of(cls, problems: Iterable[str]) -> "DataError":
         """One error that lists every problem, so that nobody mends them one run at a time."""
         return cls("\n".join(problems))
+
+
+class NoRowsError(DataError):
+    """A file that can be read has nothing in it."""
 
 
 class ModelError(ClassifineError):

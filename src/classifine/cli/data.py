@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from classifine.cli.flags import CHECKING, READING, AsJson, Labelled, configure, with_settings
-from classifine.cli.streams import print_json, say
+from classifine.cli.streams import answer, say
 
 
 @with_settings(*CHECKING, "language", "base", "epochs")
@@ -40,11 +40,7 @@ def check(
     from classifine.report.text import report_lines
 
     report = run.check(config)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in report_lines(report):
-            sys.stdout.write(line + "\n")
+    answer(as_json, report.as_json(), report_lines(report))
     if report.errors:
         raise typer.Exit(1)
 
@@ -105,7 +101,4 @@ def audit(
         return
     listed = output or Path("audit.csv")
     result = auditing.audit(config, listed, overwrite, curve, say)
-    if as_json:
-        print_json({"file": str(listed), **result.as_json()})
-    else:
-        sys.stdout.write("".join(line + "\n" for line in result.lines()))
+    answer(as_json, {"file": str(listed), **result.as_json()}, result.lines())

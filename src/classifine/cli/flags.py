@@ -23,6 +23,7 @@ CHECKING = (
     "drop_unseen",
     "keep_shared",
 )
+JUDGING = (*(name for name in READING if name != "task"), "drop_unseen")
 HUB = tuple(name for section, name, _ in options() if section == "hub")
 SEARCH = tuple(name for section, name, _ in options() if section == "search")
 TRAINING = tuple(name for _, name, _ in options() if name not in ("source", *SEARCH))
@@ -47,6 +48,7 @@ FilesOfTexts = Annotated[
     list[str], typer.Argument(metavar="TEXTS", help="Files with texts, such as .txt (one a line) or .csv.")
 ]
 MostTexts = Annotated[int | None, typer.Option(min=10, help="Use so many texts, drawn by seed. [default: all]")]
+ReplaceClassifier = Annotated[bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 
 

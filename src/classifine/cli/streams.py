@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Iterable
 from typing import IO, Any
 
 
@@ -17,12 +18,12 @@ def print_json(content: Any) -> None:
     sys.stdout.write(json_text(content, indent=2) + "\n")
 
 
-def print_plan(plan: Any, as_json: bool) -> None:
-    """Print what a run would do."""
+def answer(as_json: bool, content: Any, lines: Iterable[object]) -> None:
+    """Answer on standard output: a program with `content`, people with `lines`."""
     if as_json:
-        print_json(plan.as_json())
+        print_json(content)
     else:
-        sys.stdout.write("".join(line + "\n" for line in plan.lines()))
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def standard_input() -> IO[bytes]:

@@ -16,10 +16,11 @@ from classifine.cli.flags import (
     FilesOfTexts,
     Labelled,
     MostTexts,
+    ReplaceClassifier,
     configure,
     with_settings,
 )
-from classifine.cli.streams import print_json, print_plan, say
+from classifine.cli.streams import answer, say
 from classifine.config import build
 from classifine.settings import load_toml, merge, nested
 
@@ -31,9 +32,7 @@ def train(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME]"),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
-    ] = False,
+    overwrite: ReplaceClassifier = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Find everything out and print the plan with its time; train nothing.")
     ] = False,
@@ -46,13 +45,11 @@ def train(
     from classifine import run
 
     if dry:
-        print_plan(run.dry_run(config, output, overwrite, say), as_json)
+        plan = run.dry_run(config, output, overwrite, say)
+        answer(as_json, plan.as_json(), plan.lines())
         return
     result = run.train(config, output, overwrite, say)
-    if as_json:
-        print_json({"folder": str(result.folder), **result.evaluation.as_json()})
-    else:
-        sys.stdout.write(f"{result.folder}\n")
+    answer(as_json, {"folder": str(result.folder), **result.evaluation.as_json()}, [result.folder])
 
 
 @with_settings(
@@ -100,10 +97,7 @@ def tune(
     from classifine import tune as tuning
 
     result = tuning.tune(config, output, overwrite, say)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        sys.stdout.write(f"{result.folder}\n")
+    answer(as_json, result.as_json(), [result.folder])
 
 
 @with_settings(*(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share", *HUB)))
@@ -152,17 +146,15 @@ def glue(
     else:
         config = build(given)
     if dry:
-        print_plan(tasks.plan_task(str(name), source, config, say), as_json)
+        plan = tasks.plan_task(str(name), source, config, say)
+        answer(as_json, plan.as_json(), plan.lines())
         return
     if every:
         found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, say)
     else:
         place = output or Path("runs/glue") / task_named(str(name)).name
         found = [tasks.train_task(str(name), source, config, place, overwrite, say)]
-    if as_json:
-        print_json([score.as_json() for score in found])
-    else:
-        sys.stdout.write("".join(line + "\n" for line in tasks.table(found)))
+    answer(as_json, [score.as_json() for score in found], tasks.table(found))
 
 
 @with_settings(
@@ -201,10 +193,7 @@ def adapt(
     config = build(nested(settings or {}))
     options = adapting.AdaptOptions(mask_share, held_out, max_rows)
     record = adapting.adapt(texts, config, options, output, overwrite, say)
-    if as_json:
-        print_json({"folder": str(output), **record})
-    else:
-        sys.stdout.write(f"{output}\n")
+    answer(as_json, {"folder": str(output), **record}, [output])
 
 
 @with_settings(
@@ -234,9 +223,7 @@ def distill(
         float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
     ] = 0.1,
     max_rows: MostTexts = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the classifier that is in that folder.")
-    ] = False,
+    overwrite: ReplaceClassifier = False,
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -259,7 +246,4 @@ def distill(
     given = nested({**(settings or {}), **({"base": "static"} if static else {})})
     options = distilling.DistillOptions(temperature, held_out, max_rows)
     record = distilling.distill([teacher, *(more or [])], texts, build(given), options, output, overwrite, say)
-    if as_json:
-        print_json({"folder": str(output), **record})
-    else:
-        sys.stdout.write(f"{output}\n")
+    answer(as_json, {"folder": str(output), **record}, [output])

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from classifine.cli.flags import READING, AnyModel, AsJson, OwnModel, Precision, Runtime, configure, with_settings
-from classifine.cli.streams import print_json, say, standard_input
+from classifine.cli.flags import JUDGING, AnyModel, AsJson, OwnModel, Precision, Runtime, configure, with_settings
+from classifine.cli.streams import answer, print_json, say, standard_input
 from classifine.config import build
 from classifine.settings import merge, nested
 
 
-@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
+@with_settings(*JUDGING)
 def evaluate(
     model: AnyModel,
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
@@ -27,14 +27,10 @@ def evaluate(
     from classifine.report.text import evaluation_lines
 
     result = use.evaluate_saved(model, config.data, engine, precision, say)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        for line in evaluation_lines(result):
-            sys.stdout.write(line + "\n")
+    answer(as_json, result.as_json(), evaluation_lines(result))
 
 
-@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
+@with_settings(*JUDGING)
 def compare(
     first: Annotated[Path, typer.Argument(metavar="MODEL_A", help="Folder that `train` wrote, or OWNER/NAME.")],
     second: Annotated[Path, typer.Argument(metavar="MODEL_B", help="The one to compare with it.")],
@@ -47,10 +43,7 @@ def compare(
     from classifine import use
 
     found = use.compare_saved(first, second, config.data, say)
-    if as_json:
-        print_json(found.as_json())
-    else:
-        sys.stdout.write("".join(line + "\n" for line in found.lines()))
+    answer(as_json, found.as_json(), found.lines())
 
 
 @with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
@@ -206,7 +199,7 @@ def report(
     sys.stdout.write(f"{use.report(model, output, overwrite)}\n")
 
 
-@with_settings(*(name for name in READING if name != "task"), "drop_unseen")
+@with_settings(*JUDGING)
 def export(
     model: OwnModel,
     to: Annotated[Literal["openvino", "onnx"], typer.Option(help="What shall run it.")],

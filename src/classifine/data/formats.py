@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 from classifine.config import Data
 from classifine.data.delimited import check_header, one_character, parse_csv, sniff_delimiter
 from classifine.data.encoding import find_encoding, named_encoding, open_binary
-from classifine.errors import DataError
+from classifine.errors import DataError, NoRowsError
 
 Row = dict[str, Any]
 
@@ -58,6 +58,11 @@ def form_of(path: Path) -> str:
     return known[ending]
 
 
+def unzipped(path: Path) -> Path:
+    """The name of a file without the ending of gzip."""
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
 def open_table(path: Path, config: Data, form: str | None = None) -> Table:
     """Look at a file, guess what it does not say (encoding, delimiter, sheet) and return it ready to be read.
 
@@ -70,7 +75,7 @@ def open_table(path: Path, config: Data, form: str | None = None) -> Table:
             raise DataError(f"{path} is a folder; expected a file. Give one of the files in it.")
         form = form or form_of(path)
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty; expected rows with a text and a label.")
+            raise NoRowsError(f"{path} is empty; expected rows with a text and a label.")
         opener = {"parquet": _parquet, "xlsx": _xlsx, "json": _json}.get(form, _text)
         table = opener(path, form, config)
         return replace(table, rows=lambda: _guarded(table.name, table.rows()))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from classifine.config import Data
 from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
-from classifine.errors import DataError
+from classifine.errors import DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
 # A text, or the two of a pair.
@@ -209,7 +209,7 @@ def sample_of(table: Table) -> list[Row]:
     """The first rows of a table, enough to tell its columns; DataError where there are none."""
     rows = list(islice(table.rows(), _SAMPLE))
     if not rows:
-        raise DataError(f"{table.name} holds no rows; expected a text and a label in each. Check the file.")
+        raise NoRowsError(f"{table.name} holds no rows; expected a text and a label in each. Check the file.")
     return rows
 
 

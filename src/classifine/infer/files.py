@@ -21,9 +21,10 @@ from classifine.data.read import sample_of
 from classifine.data.write import check_room, output_form, remove_leftovers, write_rows
 from classifine.errors import DataError, OutputError
 from classifine.infer.engine import Engine, open_engine
-from classifine.infer.journal import Journal, Values
+from classifine.infer.journal import Journal, Values, version_of
 from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, Answer, Wanted, scored_chunks
+from classifine.model.disk import writing
 from classifine.model.folder import Saved
 from classifine.say import Say
 
@@ -92,9 +93,10 @@ def predict_file(
     with ExitStack() as opened:
         journal = None
         if output is not None:
+            with writing(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
             # Of standard input nothing can be kept, but nobody else should write to the same file meanwhile.
-            file = given.path.stat() if given.path else None
-            read = [str(given.path.absolute()), file.st_size, file.st_mtime_ns] if given.path and file else []
+            read = [str(given.path.absolute()), *version_of(given.path)] if given.path else []
             job = job_of(saved, engine, read, options, (text, pair))
             held = opened.enter_context(_kept(Journal(output, job, CHUNK, options.start_over), say))
             if held.after_a_kill:

@@ -11,10 +11,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from classifine.data.formats import unzipped
 from classifine.errors import OutputError
+from classifine.model.disk import lock
 
 Values = list[Any]
 _TRIES = 10  # to lock a file that is still in its place
+
+
+def version_of(path: Path) -> list[int]:
+    """What tells a file from what it becomes when it is written again: its size and its time."""
+    about = path.stat()
+    return [about.st_size, about.st_mtime_ns]
 
 
 class Journal:
@@ -26,8 +34,7 @@ class Journal:
     """
 
     def __init__(self, target: Path, job: dict[str, Any], chunk: int, start_over: bool = False) -> None:
-        bare = target.with_suffix("") if target.suffix.lower() == ".gz" else target
-        self.path = target.with_name(f".{bare.stem}.answers")
+        self.path = target.with_name(f".{unzipped(target).stem}.answers")
         self._head = json.dumps(job, sort_keys=True).encode() + b"\n"
         self.done = self.kept = 0
         self._file, locked = self._opened()
@@ -94,19 +101,12 @@ class Journal:
             return False
 
     def _lock(self, file: IO[bytes]) -> bool:
-        """Whether the file is locked now: some systems of files have no locks, and Windows has others."""
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        """Whether the file is locked now; OutputError where another process has it."""
+        locked = lock(file)
+        if locked is False:
             file.close()
-            raise OutputError(
-                f"Another process is writing to {self.path.name}. Wait for it to end, or change -o."
-            ) from None
-        except (ImportError, OSError):
-            return False
-        return True
+            raise OutputError(f"Another process is writing to {self.path.name}. Wait for it to end, or change -o.")
+        return bool(locked)
 
     def _find(self, first: bytes, chunk: int) -> None:
         """Count the whole chunks of this job and cut off what follows them; OutputError where they are of another."""

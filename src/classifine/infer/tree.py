@@ -8,14 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-from classifine.config import Data
-from classifine.data.formats import FORMS, TEXT_FORMS, open_table
-from classifine.errors import DataError, OutputError
+from classifine.data.formats import FORMS, form_of, unzipped
+from classifine.errors import DataError, NoRowsError, OutputError
 from classifine.infer.engine import open_engine
 from classifine.infer.files import PredictOptions, job_of, predict_file
-from classifine.infer.journal import Journal
+from classifine.infer.journal import Journal, version_of
 from classifine.model.disk import writing
 from classifine.model.folder import Saved
 from classifine.say import Say
@@ -47,19 +45,18 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     with _kept(journal, len(files), say):
         finished = {tuple(state): rows for *state, rows in journal.before()}
         for place, file in enumerate(files, 1):
-            target, state = output / targets[file], _state(source, file)
+            target, state = output / targets[file], (str(file), *version_of(source / file))
             if state in finished and target.exists():
                 count += finished[state]
                 continue
             say(f"file {place} of {len(files)}: {file}")
-            if _has_rows(source / file, options.data):
-                with writing(target):
-                    target.parent.mkdir(parents=True, exist_ok=True)
+            try:
                 rows = predict_file(saved, str(source / file), target, own, BytesIO(), say, engine)
+            except NoRowsError:
+                say(f"{file} holds no rows, and is left out")
+            else:
                 journal.add([[*state, rows]])
                 count += rows
-            else:
-                say(f"{file} holds no rows, and is left out")
         journal.remove()
     say(f"{count} rows of {len(files)} files, in {output}")
     return count
@@ -79,8 +76,11 @@ def _files(source: Path, say: Say) -> list[Path]:
 
 
 def _readable(file: Path) -> bool:
-    ending = [suffix.lower() for suffix in file.suffixes[-2:]]
-    return bool(ending) and (ending[-1] in FORMS or (ending[-1] == ".gz" and ending[0] in TEXT_FORMS))
+    try:
+        form_of(file)
+    except DataError:
+        return False
+    return True
 
 
 def _targets(files: list[Path]) -> dict[Path, Path]:
@@ -96,7 +96,7 @@ def _targets(files: list[Path]) -> dict[Path, Path]:
 
 def _as_jsonl(file: Path) -> Path:
     """A file of plain lines has no room for labels."""
-    bare = file.with_suffix("") if file.suffix.lower() == ".gz" else file
+    bare = unzipped(file)
     return file.with_name(f"{bare.stem}.jsonl{file.name[len(bare.name) :]}") if bare.suffix.lower() == ".txt" else file
 
 
@@ -107,16 +107,6 @@ def _check(source: Path, output: Path) -> None:
     inside = output.resolve()
     if source.resolve() in (inside, *inside.parents):
         raise OutputError(f"{output} lies in {source}, whose files are read. Change -o.")
-
-
-def _state(source: Path, file: Path) -> tuple[Any, ...]:
-    """What tells a file from one that has changed."""
-    about = (source / file).stat()
-    return str(file), about.st_size, about.st_mtime_ns
-
-
-def _has_rows(path: Path, config: Data) -> bool:
-    return path.stat().st_size > 0 and next(open_table(path, config).rows(), None) is not None
 
 
 @contextmanager

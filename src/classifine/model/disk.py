@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from classifine.errors import OutputError
 
@@ -44,6 +44,22 @@ def writing(target: Path, only: Collection[int] = ()) -> Iterator[None]:
             raise
         reason = error.strerror or error
         raise OutputError(f"{target} cannot be written: {reason}. Free some space or give another folder.") from error
+
+
+def lock(file: IO[bytes] | int) -> bool | None:
+    """Take an open file for this process alone: False where another one has it.
+
+    None where that cannot be: some systems of files have no locks, and Windows has others.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -116,7 +116,7 @@ def choose(
         optimizer=config.optimizer,
         **_sharpness(config),
         **{name: getattr(config, name) for name in COSTS},
-        r_drop=config.r_drop or 0.0,
+        r_drop=config.r_drop,
         averaging=config.averaging,
         metric=metric,
         patience=config.patience,

@@ -13,7 +13,7 @@ from pathlib import Path
 from classifine import run
 from classifine.config import Config
 from classifine.errors import OutputError
-from classifine.model.disk import writing
+from classifine.model.disk import lock, writing
 from classifine.model.folder import RECORD, check_output
 from classifine.say import Say
 from classifine.train.study import Study, check_tuning
@@ -56,20 +56,13 @@ def unfinished(folder: Path) -> bool:
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else searches in `folder` meanwhile, as far as the system can tell; OutputError where somebody does."""
     try:
-        import fcntl
-
         number = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # Windows has no such locks
+    except OSError:  # Windows opens no folders
         yield
         return
     try:
-        with contextlib.suppress(OSError):  # nor have some systems of files
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(
-                    f"Another process is searching in {folder}. Wait for it to end, or change -o."
-                ) from None
+        if lock(number) is False:
+            raise OutputError(f"Another process is searching in {folder}. Wait for it to end, or change -o.")
         yield
     finally:
         os.close(number)
