@@ -2,18 +2,20 @@
 
     python benchmarks/accuracy.py [--data DIR] [--sets twitter ag_news smsa] [--seeds 42 43 44] [--runs DIR]
 
-Takes the sets as JSON lines from DIR. Every run is kept under --runs and not repeated, so that a long series can go
-on where it stopped. Prints a table in Markdown: mean of each metric over the seeds with its spread (lowest to
+Takes the sets as JSON lines from DIR. What a run reached is kept in results/accuracy.jsonl and not measured again, so that
+a long series can go on where it stopped; the classifiers are under --runs. Prints a table in Markdown: mean of each metric over the seeds with its spread (lowest to
 highest), beside TF-IDF with logistic regression on the same rows, and the wall time of the whole command.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+from results import Results, commits, spread
 
 SETS = {
     "twitter": ("twitter_financial_news_topic/train.jsonl", "twitter_financial_news_topic/validation.jsonl"),
@@ -37,32 +39,29 @@ def train(rows: Path, test: Path, name: str, seed: int, runs: Path) -> Path:
     return folder
 
 
-def value(metric: float | dict[str, float]) -> float:
-    """A metric with its interval, or without one as runs from before there were intervals have it."""
-    return metric["value"] if isinstance(metric, dict) else metric
+def numbers(folder: Path) -> dict[str, Any]:
+    """What the table shows of a run."""
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
+    return {
+        "rows": evaluation["rows"],
+        "accuracy": evaluation["metrics"]["accuracy"]["value"],
+        "macro_f1": evaluation["metrics"]["macro_f1"]["value"],
+        "tfidf": evaluation["baselines"][1]["accuracy"],
+        "epochs": record["epochs_run"],
+        "rows_per_second": record["train_rows_per_second"],
+        "minutes": json.loads(folder.with_name(f"{folder.name}.json").read_text())["wall_seconds"] / 60,
+    }
 
 
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def line(name: str, seeds: list[int], runs: Path) -> str | None:
-    done = [seed for seed in seeds if (runs / f"{name}-{seed}.json").exists()]
-    if not done:
-        return None
-    folders = [runs / f"{name}-{seed}" for seed in done]
-    evaluations = [json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) for folder in folders]
-    records = [json.loads((folder / "classifine.json").read_text(encoding="utf-8")) for folder in folders]
-    walls = [json.loads(folder.with_name(f"{folder.name}.json").read_text())["wall_seconds"] for folder in folders]
+def line(name: str, found: list[dict[str, Any]]) -> str:
     columns = [
-        spread([value(found["metrics"]["accuracy"]) for found in evaluations], 4),
-        spread([value(found["metrics"]["macro_f1"]) for found in evaluations], 4),
-        spread([found["baselines"][1]["accuracy"] for found in evaluations], 4),
-        " ".join(str(record["epochs_run"]) for record in records),
-        spread([record["train_rows_per_second"] for record in records], 0),
-        spread([seconds / 60 for seconds in walls], 1),
+        *(spread([one[key] for one in found]) for key in ("accuracy", "macro_f1", "tfidf")),
+        " ".join(str(one["epochs"]) for one in found),
+        spread([one["rows_per_second"] for one in found], 0),
+        spread([one["minutes"] for one in found], 1),
     ]
-    return f"| {name} | {evaluations[0]['rows']} | {len(done)} | {' | '.join(columns)} |"
+    return f"| {name} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |"
 
 
 def main() -> None:
@@ -73,13 +72,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
+    kept = Results("accuracy")
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in args.sets}
     for seed in args.seeds:
-        for name in args.sets:
-            train(*(args.data / file for file in SETS[name]), name, seed, args.runs)
+        for name, found in results.items():
+
+            def run(name: str = name, seed: int = seed) -> dict[str, Any]:
+                return numbers(train(*(args.data / file for file in SETS[name]), name, seed, args.runs))
+
+            found.append(kept.measured(run, set=name, seed=seed))
     print("| set | test rows | seeds | accuracy | macro-F1 | TF-IDF accuracy | epochs | rows/s | minutes |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name in args.sets:
-        print(line(name, args.seeds, args.runs) or f"| {name} | no run yet |")
+    for name, found in results.items():
+        print(line(name, found))
+    print(f"\n{commits([one for found in results.values() for one in found])}")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ drawn, and its 872 labelled dev rows are the test rows.
 setfit (1.2, `pip install setfit evaluate`) runs with its own defaults but for --setfit-steps: its pairs grow with the
 square of the rows, and 64 rows of each of 20 classes would take weeks on a processor.
 
-Every run is kept as JSON under --runs and not repeated, so that a long series can go on where it stopped. Prints a table
+What a run reached is kept in results/few_labels.jsonl and not measured again, so that a long series can go on where it
+stopped. Prints a table
 in Markdown: mean of each metric over the seeds with its spread (lowest to highest), and the seconds of fitting.
 """
 
 import argparse
 import json
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import Results, commits, spread
 
 from classifine.config import DEFAULT_BASE
 
@@ -103,7 +104,7 @@ def measure(method: str, train: Rows, test: Rows, seed: int, setfit_steps: int) 
         classifier = TextClassifier(base=DEFAULT_BASE, seed=seed, **METHODS[method]).fit(texts, labels)
         seconds = time.monotonic() - start
         names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
-        about = {"method": classifier._saved.record["recipe"]["method"]}  # type: ignore[union-attr]
+        about = {"chosen": classifier._saved.record["recipe"]["method"]}  # type: ignore[union-attr]
     return {**judged(scores, names, truth), "seconds": seconds, "rows": len(train), **about}
 
 
@@ -142,21 +143,15 @@ def by_setfit(
     return model.predict_proba(asked, as_numpy=True), names, seconds
 
 
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def run(cell: dict[str, Any], args: Any, path: Path) -> dict[str, Any]:
-    """What one method reached, of this run of the script or an earlier one."""
-    if not path.exists():
-        command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(args.data)]
-        command += ["--test-rows", str(args.test_rows), "--setfit-steps", str(args.setfit_steps)]
-        with path.with_suffix(".log").open("w") as log:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        if done.returncode:
-            sys.exit(f"{cell} failed; see {path.with_suffix('.log')}")
-        path.write_text(done.stdout.splitlines()[-1] + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
+def run(cell: dict[str, Any], args: Any) -> dict[str, Any]:
+    """What one method reached, in a process of its own."""
+    command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(args.data)]
+    command += ["--test-rows", str(args.test_rows), "--setfit-steps", str(args.setfit_steps)]
+    with (args.runs / f"{'-'.join(map(str, cell.values()))}.log").open("w") as log:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    if done.returncode:
+        sys.exit(f"{cell} failed; see {log.name}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def table(results: dict[tuple[str, int, str], list[dict[str, Any]]]) -> None:
@@ -165,7 +160,7 @@ def table(results: dict[tuple[str, int, str], list[dict[str, Any]]]) -> None:
     for (name, count, method), found in results.items():
         columns = [spread([one[key] for one in found], 3) for key in METRICS]
         columns.append(spread([one["seconds"] for one in found], 0))
-        chosen = sorted({one["method"] for one in found}) if method == "auto" else []
+        chosen = sorted({one["chosen"] for one in found}) if method == "auto" else []
         shown = f"auto ({', '.join(chosen)})" if chosen else method
         print(f"| {name} | {count} | {shown} | {len(found)} | {' | '.join(columns)} |")
 
@@ -186,9 +181,10 @@ def main() -> None:
     if args.one:
         cell = args.one
         train, test = drawn(cell["set"], args.data, cell["count"], cell["seed"], args.test_rows)
-        print(json.dumps({**cell, **measure(cell["method"], train, test, cell["seed"], args.setfit_steps)}))
+        print(json.dumps(measure(cell["method"], train, test, cell["seed"], args.setfit_steps)))
         return
     args.runs.mkdir(parents=True, exist_ok=True)
+    kept = Results("few_labels")
     results: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for count in args.counts:
         seeds = args.seeds if count <= MANY_SEEDS_UP_TO else args.seeds[: args.fewer_seeds]
@@ -196,9 +192,10 @@ def main() -> None:
             for method in args.methods:
                 for seed in seeds:
                     cell = {"set": name, "count": count, "method": method, "seed": seed}
-                    path = args.runs / f"{name}-{count}-{method}-{seed}.json"
-                    results.setdefault((name, count, method), []).append(run(cell, args, path))
+                    found = kept.measured(lambda cell=cell: run(cell, args), **cell, test_rows=args.test_rows)
+                    results.setdefault((name, count, method), []).append(found)
     table(results)
+    print(f"\n{commits([one for found in results.values() for one in found])}")
 
 
 if __name__ == "__main__":

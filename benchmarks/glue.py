@@ -4,18 +4,19 @@
 
 The plain script (plain_trainer.py: 3 epochs, batches of 32, bfloat16, all train rows; SST-2 grouped by length to save time) is given its best of three
 learning rates, chosen by its score with seed 42 on the very rows that are reported, which favours it. classifine cuts
-a tenth off train to choose its epoch and never looks at the reported rows before. Every run is kept under --runs
-and not repeated. Prints a table in Markdown: mean of each official metric over the seeds with its spread.
+a tenth off train to choose its epoch and never looks at the reported rows before. What a run reached is kept in
+results/glue.jsonl and not measured again; classifiers and logs are under --runs. Prints a table in Markdown: mean of each
+official metric over the seeds with its spread.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from results import Results, commits, spread
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
@@ -26,6 +27,7 @@ from classifine.model.base import find_base
 HERE = Path(__file__).parent
 TASKS = ["cola", "sst2", "mrpc", "stsb", "rte", "wnli"]
 RATES = ["2e-5", "5e-5", "1e-4"]
+Line = dict[str, Any]
 
 
 def rows_of(part: Any) -> list[dict[str, Any]]:
@@ -52,26 +54,25 @@ def run(command: list[str], log: Path) -> str:
 
 
 def ours(task: GlueTask, data: Path, runs: Path, seed: int) -> dict[str, float]:
+    """The official metrics of a run of classifine, whose classifier is left under `runs`."""
     place = runs / f"{task.name}-{seed}"
-    if not place.with_suffix(".json").exists():
-        flags = ["--data", str(data), "--seed", str(seed), "-o", str(place), "--overwrite", "--json"]
-        out = run([sys.executable, "-m", "classifine", "glue", task.name, *flags], place.with_suffix(".log"))
-        place.with_suffix(".json").write_text(out, encoding="utf-8")
-    found = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))[0]
+    flags = ["--data", str(data), "--seed", str(seed), "-o", str(place), "--overwrite", "--json"]
+    out = run([sys.executable, "-m", "classifine", "glue", task.name, *flags], place.with_suffix(".log"))
+    found = json.loads(out)[0]
     return {name: found[name] for name in task.metrics}
 
 
 def plain(task: GlueTask, data: Path, runs: Path, seed: int, rate: str) -> dict[str, float]:
-    kept = runs / f"{task.name}-{seed}-plain-{rate}.json"
+    """The official metrics of a run of the plain script."""
+    answers = runs / f"{task.name}-{seed}-plain-{rate}.json"
     truth = write_rows(task, data, runs)
-    if not kept.exists():
-        files = [str(runs / f"{task.name}-{name}.jsonl") for name in ("train", "test")]
-        flags = ["--epochs", "3", "--batch-size", "32", "--bf16", "--seed", str(seed), "--learning-rate", rate]
-        flags += ["--group-by-length"] if task.name == "sst2" else []
-        base = str(find_base(DEFAULT_BASE).folder)
-        command = [sys.executable, str(HERE / "plain_trainer.py"), base, *files, *flags]
-        run([*command, "--predictions", str(kept)], kept.with_suffix(".log"))
-    return official(task, truth, json.loads(kept.read_text(encoding="utf-8")))
+    files = [str(runs / f"{task.name}-{name}.jsonl") for name in ("train", "test")]
+    flags = ["--epochs", "3", "--batch-size", "32", "--bf16", "--seed", str(seed), "--learning-rate", rate]
+    flags += ["--group-by-length"] if task.name == "sst2" else []
+    base = str(find_base(DEFAULT_BASE).folder)
+    command = [sys.executable, str(HERE / "plain_trainer.py"), base, *files, *flags]
+    run([*command, "--predictions", str(answers)], answers.with_suffix(".log"))
+    return official(task, truth, json.loads(answers.read_text(encoding="utf-8")))
 
 
 def official(task: GlueTask, truth: list[Any], answers: list[Any]) -> dict[str, float]:
@@ -85,31 +86,43 @@ def official(task: GlueTask, truth: list[Any], answers: list[Any]) -> dict[str, 
     return {name: float(known[name](truth, answers)) for name in task.metrics}
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
+    parser.add_argument("--rates", nargs="+", choices=RATES, default=RATES, help="of the plain script")
     parser.add_argument("--side", choices=["both", "ours", "plain"], default="both")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark-glue"))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
+    results, every = Results("glue"), []
     print("| task | metric | classifine | plain Trainer | its learning rate |\n| --- | --- | --- | --- | --- |")
     for task in map(task_named, args.tasks):
+
+        def own(seed: int, task: GlueTask = task) -> Line:
+            return results.measured(
+                lambda: ours(task, args.data, args.runs, seed), task=task.name, side="classifine", seed=seed
+            )
+
+        def other(seed: int, rate: str, task: GlueTask = task) -> Line:
+            return results.measured(
+                lambda: plain(task, args.data, args.runs, seed, rate),
+                task=task.name, side="plain", seed=seed, rate=rate,
+            )  # fmt: skip
+
         here, there, best = [], [], ""
         if args.side != "plain":
-            here = [ours(task, args.data, args.runs, seed) for seed in args.seeds]
+            here = [own(seed) for seed in args.seeds]
         if args.side != "ours":
-            first = {rate: plain(task, args.data, args.runs, args.seeds[0], rate) for rate in RATES}
-            best = max(RATES, key=lambda rate: first[rate][task.metrics[0]])
-            there = [plain(task, args.data, args.runs, seed, best) for seed in args.seeds]
-        for name in task.metrics:
+            first = {rate: other(args.seeds[0], rate) for rate in args.rates}
+            best = max(args.rates, key=lambda rate: first[rate][task.metrics[0]])
+            there = [other(seed, best) for seed in args.seeds]
+        every += [*here, *there]
+        for name in (name for name in task.metrics if all(name in found for found in (*here, *there))):
             sides = [spread([found[name] for found in side]) if side else "-" for side in (here, there)]
             print(f"| {task.submission} | {name} | {' | '.join(sides)} | {best} |", flush=True)
+    print(f"\nSeeds {' '.join(map(str, args.seeds))}. {commits(every)}")
 
 
 if __name__ == "__main__":

@@ -4,20 +4,20 @@
 
 Each run is `classifine train ... --long WAY --seed N` on the rows of the ModApte split's train part that have a topic,
 title and text as one; validation is cut from them, and the test part's rows with a topic are judged once. `--rows` trains
-and judges on so many only, for a trial. Every run is kept as JSON under --runs and not repeated. Prints a table in
-Markdown: mean and spread of micro-F1 and macro-F1, of all test rows and micro-F1 of the longest quarter of them, what
+and judges on so many only, for a trial. What a run reached is kept in results/long.jsonl and not measured again. Prints a
+table in Markdown: mean and spread of micro-F1 and macro-F1, of all test rows and micro-F1 of the longest quarter of them, what
 plain transformers reaches with the same weights, and the minutes of training.
 """
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from results import Results, commits, spread
 
 SET = "reuters21578_modapte"
 WAYS = ("truncate", "head-tail", "windows")
@@ -42,10 +42,6 @@ def prepare(data: Path, rows: int | None, place: Path) -> None:
         (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
 
 
-def value(metric: float | dict[str, float]) -> float:
-    return metric["value"] if isinstance(metric, dict) else metric
-
-
 def longest(folder: Path) -> float:
     """Micro-F1 on the quarter of the test rows with the most words: where what is read of a text can matter."""
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -56,23 +52,20 @@ def longest(folder: Path) -> float:
 
 
 def run(args: Any, way: str, seed: int, place: Path) -> dict[str, Any]:
-    """One run's numbers, from this call of the script or an earlier one."""
+    """One run's numbers."""
     name = f"{way}-{args.max_length}-{args.rows or 'all'}-{seed}"
-    kept, folder = args.runs / f"{name}.json", args.runs / name
-    if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    flags = [
-        "--test",
-        str(place / "test.jsonl"),
-        "--text",
-        "text",
-        "--label",
-        "topics",
-        "--task",
-        "multi",
+    folder = args.runs / name
+    flags = ["--test", str(place / "test.jsonl"), "--text", "text", "--label", "topics", "--task", "multi"]
+    flags += [
         "--drop-unseen",
+        "--drop-conflicts",
+        "--base",
+        args.base,
+        "--max-length",
+        str(args.max_length),
+        "--long",
+        way,
     ]
-    flags += ["--drop-conflicts", "--base", args.base, "--max-length", str(args.max_length), "--long", way]
     flags += ["--seed", str(seed), *(["--epochs", str(args.epochs)] if args.epochs else []), "--overwrite"]
     command = [sys.executable, "-m", "classifine", "train", str(place / "train.jsonl"), *flags, "-o", str(folder)]
     with (args.runs / f"{name}.log").open("w") as log:
@@ -80,7 +73,7 @@ def run(args: Any, way: str, seed: int, place: Path) -> dict[str, Any]:
             sys.exit(f"{' '.join(command)} failed; see {log.name}")
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
-    found = {name: value(evaluation["metrics"][name]) for name in ("micro_f1", "macro_f1")}
+    found = {name: evaluation["metrics"][name]["value"] for name in ("micro_f1", "macro_f1")}
     found |= {"longest": longest(folder), "plain": evaluation.get("plain", found)["micro_f1"]}
     found |= {
         "minutes": record["train_seconds"] / 60,
@@ -88,15 +81,7 @@ def run(args: Any, way: str, seed: int, place: Path) -> dict[str, Any]:
         "memory": record["peak_memory_mib"],
     }
     found |= {"longer": record["train_rows_cut"] / record["rows"]["train"], "test_rows": evaluation["rows"]}
-    # Under another name first, so that what is there is whole.
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, kept)
     return found
-
-
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def main() -> None:
@@ -113,12 +98,18 @@ def main() -> None:
     if not (args.data / SET).is_dir():
         sys.exit(f"No folder {args.data / SET}. Name the folder that holds the sets with --data.")
     args.runs.mkdir(parents=True, exist_ok=True)
+    kept = Results("long")
+    which = {"rows": args.rows, "max_length": args.max_length, "base": args.base, "epochs_asked": args.epochs}
     results: dict[str, list[dict[str, Any]]] = {way: [] for way in args.ways}
     with tempfile.TemporaryDirectory() as name:
         prepare(args.data, args.rows, Path(name))
         for seed in args.seeds:
-            for way in args.ways:
-                results[way].append(run(args, way, seed, Path(name)))
+            for way, found in results.items():
+
+                def one(way: str = way, seed: int = seed) -> dict[str, Any]:
+                    return run(args, way, seed, Path(name))
+
+                found.append(kept.measured(one, way=way, seed=seed, **which))
     some = results[args.ways[0]][0]
     print(
         f"{args.max_length} tokens at once; {some['longer']:.0%} of the training texts are longer; {some['test_rows']} test rows; seeds {' '.join(map(str, args.seeds))}\n"
@@ -132,6 +123,7 @@ def main() -> None:
         columns += [" ".join(str(run["epochs"]) for run in found), spread([run["minutes"] for run in found], 1)]
         columns.append(str(max(run["memory"] or 0 for run in found)))
         print(f"| {way} | {' | '.join(columns)} |")
+    print(f"\n{commits([one for found in results.values() for one in found])}")
 
 
 if __name__ == "__main__":

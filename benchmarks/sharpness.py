@@ -3,16 +3,18 @@
     python benchmarks/sharpness.py [--data DIR] [--seeds 42 43 44 45 46] [--rows 500] [--optimizers AdamW SAM] [--runs DIR]
 
 Each run is `classifine train ... --method finetune --max-train-rows 500 --seed N` with one of the optimisers, judged on all validation
-rows of the set, which have no part in training or choosing. Every run is kept under --runs and not repeated. Prints a
-table in Markdown: mean and spread of accuracy and macro-F1, the difference to AdamW seed by seed, and the time.
+rows of the set, which have no part in training or choosing. What a run reached is kept in results/sharpness.jsonl and not
+measured again. Prints a table in Markdown: mean and spread of accuracy and macro-F1, the difference to AdamW seed by seed, and the time.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from results import Results, commits, spread
 
 SET = ("twitter_financial_news_topic/train.jsonl", "twitter_financial_news_topic/validation.jsonl")
 OPTIMIZERS = {
@@ -23,24 +25,19 @@ OPTIMIZERS = {
 }
 
 
-def train(data: Path, rows: int, name: str, seed: int, runs: Path) -> dict[str, float]:
+def train(data: Path, rows: int, name: str, seed: int, runs: Path) -> dict[str, Any]:
     folder = runs / f"{'-'.join(name.replace(',', '').lower().split())}-{seed}"
-    if not (folder / "evaluation.json").exists():
-        source, test = (str(data / file) for file in SET)
-        flags = ["--method", "finetune", "--test", test, "--max-train-rows", str(rows), "--seed", str(seed)]
-        flags += OPTIMIZERS[name]
-        command = [sys.executable, "-m", "classifine", "train", source, *flags, "-o", str(folder)]
-        with folder.with_suffix(".log").open("w") as log:
-            if subprocess.run(command, stdout=log, stderr=log).returncode:
-                sys.exit(f"{' '.join(command)} failed; see {log.name}")
+    source, test = (str(data / file) for file in SET)
+    flags = ["--method", "finetune", "--test", test, "--max-train-rows", str(rows), "--seed", str(seed)]
+    flags += OPTIMIZERS[name]
+    command = [sys.executable, "-m", "classifine", "train", source, *flags, "-o", str(folder), "--overwrite"]
+    with folder.with_suffix(".log").open("w") as log:
+        if subprocess.run(command, stdout=log, stderr=log).returncode:
+            sys.exit(f"{' '.join(command)} failed; see {log.name}")
     found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["metrics"]
     record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
     epoch = record["train_seconds"] / record["epochs_run"]
     return {"accuracy": found["accuracy"]["value"], "macro_f1": found["macro_f1"]["value"], "seconds": epoch}
-
-
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def main() -> None:
@@ -52,11 +49,17 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/sharpness"))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in dict.fromkeys(["AdamW", *args.optimizers])}
+    kept = Results("sharpness")
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in dict.fromkeys(["AdamW", *args.optimizers])}
     for seed in args.seeds:
         for name, found in results.items():
-            found.append(train(args.data, args.rows, name, seed, args.runs))
-    print(f"{args.rows} rows, seeds {' '.join(map(str, args.seeds))}\n")
+
+            def run(name: str = name, seed: int = seed) -> dict[str, Any]:
+                return train(args.data, args.rows, name, seed, args.runs)
+
+            found.append(kept.measured(run, optimizer=name, rows=args.rows, seed=seed))
+    every = [line for lines in results.values() for line in lines]
+    print(f"{args.rows} rows, seeds {' '.join(map(str, args.seeds))}. {commits(every)}\n")
     print("| optimiser | accuracy | macro-F1 | accuracy, difference to AdamW | time of an epoch, times AdamW's |")
     print("| --- | --- | --- | --- | --- |")
     plain = results["AdamW"]
