@@ -1,5 +1,7 @@
 """What a wrong answer costs: each loss by hand, what a guess costs, and how the settings come together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,18 @@ from classifine.model.folder import load
 from classifine.train.documents import collator
 from classifine.train.fit import uneven
 from classifine.train.judged import Consistency, JudgedTrainer
-from classifine.train.lesson import validator
-from classifine.train.losses import Cost, balanced, cost_of, disagreement, shift_of, softened, twice, weights_of
+from classifine.train.lesson import labelled, targets_of, validator
+from classifine.train.losses import (
+    Cost,
+    balanced,
+    cost_of,
+    disagreement,
+    how_often,
+    shift_of,
+    softened,
+    twice,
+    weights_of,
+)
 from classifine.train.recipe import training_arguments
 from classifine.train.wishes import check_cost
 
@@ -161,11 +173,45 @@ def test_weights_are_learned_with_and_the_prior_comes_back(tmp_path, base):
     assert shift[rare] == min(shift) < 0 < max(shift)
 
 
+def test_rare_labels_come_as_often_and_the_prior_comes_back(tmp_path, base):
+    source = write_csv(tmp_path / "uneven.csv", rarely_praised())
+    plain = {"epochs": 3, "sampling": "balanced", "averaging": False}
+    networks = []
+    for name, more in (("sampled", {}), ("corrected", {"correct_prior": True})):
+        fitted_on(tmp_path / name, source, base, **plain, **more)
+        saved = load(tmp_path / name)
+        assert saved.record["recipe"]["sampling"] == "balanced"
+        networks.append((saved.network.classifier, saved.record["calibration"]["temperature"]))
+    (sampled, warm), (corrected, cool) = networks
+    assert torch.allclose(sampled.weight * warm, corrected.weight * cool, atol=1e-5)
+    shift = (corrected.bias * cool - sampled.bias * warm).detach().numpy()
+    assert shift[saved.labels.names.index("praise")] == min(shift) < 0 < max(shift)
+
+
+def test_a_lesson_with_sampling_costs_on_average_what_weights_do(base, encoded):
+    targets = targets_of(encoded)
+    recipe = recipe_for(encoded, sampling="sqrt")
+    lesson = labelled(encoded, encoded, 0, recipe, 3)
+    assert lesson.loss is None  # the network's own: rows come more often, and weigh no more
+    assert lesson.often == pytest.approx(
+        np.array(weights_of(replace(recipe, class_weights="sqrt"), targets, 3))[targets]
+    )
+    assert lesson.often.mean() == pytest.approx(1)
+    same = Cost("single", how_often(recipe, targets, 3)).guess(targets)
+    assert lesson.guess == pytest.approx(same)
+    both = labelled(encoded, encoded, 0, recipe_for(encoded, sampling="sqrt", focal=2.0), 3)
+    assert both.loss is not None
+    assert both.guess == pytest.approx(Cost("single", how_often(recipe, targets, 3), 2.0).guess(targets))
+
+
 @pytest.mark.parametrize(
     ("settings", "task", "says"),
     [
+        ({"sampling": "sqrt"}, "score", r"--sampling is about labels"),
+        ({"sampling": "sqrt"}, "multi", r"Use --class-weights balanced"),
+        ({"sampling": "sqrt", "class_weights": "sqrt"}, "single", r"Use one of them"),
         ({"focal": 2.0, "class_weights": "sqrt"}, "score", r"--class-weights, --focal is about labels"),
-        ({"correct_prior": True}, "single", r"Add --class-weights, or drop it"),
+        ({"correct_prior": True}, "single", r"Add --class-weights or --sampling, or drop it"),
     ],
 )
 def test_wishes_that_cannot_be_met(settings, task, says):
@@ -189,6 +235,8 @@ def test_methods_that_have_a_loss_of_their_own():
 def test_the_recipe_says_so():
     words = "\n".join(recipe_for([0] * 90, class_weights="sqrt", focal=2.0, label_smoothing=0.1).lines())
     assert "sqrt class weights (--class-weights), focal loss, gamma 2 (--focal), smoothed labels, 0.1" in words
+    words = "\n".join(recipe_for([0] * 90, sampling="balanced").lines())
+    assert "balanced sampling of labels (--sampling)" in words
     words = "\n".join(recipe_for([0] * 90, r_drop=0.5).lines())
     assert "each row read twice, the difference of both answers times 0.5 (--r-drop)" in words
 

@@ -64,3 +64,25 @@ def test_the_trainer_takes_it_with_all_parts_of_a_batch_together(base, encoded, 
     )  # fmt: skip
     seen = [row for batch in trainer.get_train_dataloader().batch_sampler for row in batch]
     assert seen == list(Shuffled(encoded["length"][:], 8, recipe.seed))
+
+
+def test_rows_come_as_often_as_they_should_and_there_are_as_many_as_ever():
+    often = np.where(np.arange(len(LENGTHS)) % 10 == 0, 4.6, 0.6)  # 1 on average
+    found = Shuffled(LENGTHS, 8, 0, often)
+    epochs = np.array([np.bincount(list(found), minlength=len(LENGTHS)) for _ in range(40)])
+    assert (epochs.sum(axis=1) == len(LENGTHS)).all()
+    rare = often > 1
+    assert set(np.unique(epochs[:, rare])) == {4, 5}
+    assert set(np.unique(epochs[:, ~rare])) == {0, 1}
+    # Every row is met in the long run, and none more often than its like.
+    assert epochs.mean(axis=0) == pytest.approx(often, abs=0.4)
+    assert epochs[:, rare].mean() == pytest.approx(4.6, abs=0.05)
+
+
+def test_a_row_that_comes_often_comes_in_several_batches():
+    often = np.where(np.arange(len(LENGTHS)) % 10 == 0, 5.5, 0.5)
+    order = batches(list(Shuffled(LENGTHS, 8, 0, often)))[:-1]
+    copies = [max(np.bincount(batch)) for batch in order]
+    assert np.mean(copies) < 2
+    within = np.mean([LENGTHS[batch].std() for batch in order])
+    assert within < 0.25 * LENGTHS.std()  # and batches are still of like length

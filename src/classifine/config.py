@@ -198,6 +198,10 @@ class Train(Section):
         "none",
         description="Let rare labels count more while learning: as much as frequent ones, or half the way (sqrt).",
     )
+    sampling: Literal["natural", "sqrt", "balanced"] = Field(
+        "natural",
+        description="Let rows of rare labels come more often, and of frequent ones more seldom: until all labels are as frequent, or half the way (sqrt).",
+    )
     correct_prior: bool = Field(
         False, description="After that, shift the scores back to how often labels come in train."
     )

@@ -222,7 +222,8 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
-    if method in ("finetune", "lp-ft") and recipe.class_weights == "none" and (hint := uneven(rows.labels)):
+    as_they_come = recipe.class_weights == "none" and recipe.sampling == "natural"
+    if method in ("finetune", "lp-ft") and as_they_come and (hint := uneven(rows.labels)):
         say(f"hint    {hint}")
     if recipe.keeps_last and (config.train.metric or config.train.patience != Train().patience):
         say(f"warning --metric and --patience choose the best epoch, and {method} keeps the last (--method finetune)")

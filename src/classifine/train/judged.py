@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PrinterCallback, Trainer
 
@@ -37,6 +39,7 @@ class JudgedTrainer(Trainer):
 
     With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
     With `average` an evaluation, and what callbacks keep of it, is of the mean of the weights so far.
+    With `often` (rows,) a row comes so many times in an epoch, on average, and not once.
     A batch of documents with more windows than it may have rows is worked through in parts, whose gradients add up.
     """
 
@@ -50,6 +53,7 @@ class JudgedTrainer(Trainer):
         loss: Loss | None = None,
         average: Average | None = None,
         consistency: Consistency | None = None,
+        often: NDArray[np.float64] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -64,6 +68,7 @@ class JudgedTrainer(Trainer):
         self._loss = loss
         self._average = average
         self._consistency = consistency
+        self._often = often
         if average is not None:
             self.add_callback(average)
         self._ahead: list[Any] = []
@@ -87,12 +92,10 @@ class JudgedTrainer(Trainer):
         return self._average.standing_in(self.model, self.state.global_step)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(train_dataset)
         # What it is given has lost the columns that the network does not take. Parts of a batch whose gradients are
         # added up are together as alike as a batch.
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return Shuffled(self.train_dataset[self.args.length_column_name][:], size, self.args.seed)
+        return Shuffled(self.train_dataset[self.args.length_column_name][:], size, self.args.seed, self._often)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the next optimiser step, which the way up needs all at once."""

@@ -18,7 +18,7 @@ from classifine.decide import Decision
 from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.labels import Task
-from classifine.train.losses import cost_of, prior_shift
+from classifine.train.losses import Cost, cost_of, how_often, prior_shift
 from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe
 from classifine.windows import WINDOWS
@@ -33,7 +33,8 @@ class Lesson:
 
     `guess` and `guess_on_validation` are the losses of the best answer that is the same for all rows, the former None
     where the loss of training is not that of answers. `loss` is of what the network gives for a batch and of its
-    targets; without one it is the network's own. `shown` are the metrics that a line has room for.
+    targets; without one it is the network's own. `shown` are the metrics that a line has room for. `often` (rows,) is
+    how many times each row comes in an epoch, on average; without it all come once.
     """
 
     validate: Validate
@@ -41,20 +42,30 @@ class Lesson:
     guess_on_validation: float
     shown: tuple[str, ...]
     loss: Loss | None = None
+    often: NDArray[np.float64] | None = None
 
 
 def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: int) -> Lesson:
     """The lesson of so many true labels: the recipe's loss, and the metrics of the task."""
     assert recipe.task is not None
-    cost, shift = cost_of(recipe, targets_of(rows), labels), prior_shift(recipe, targets_of(rows), labels)
+    targets = targets_of(rows)
+    cost, shift = cost_of(recipe, targets, labels), prior_shift(recipe, targets, labels)
     plain = Lesson(
         validator(validation, pad_id, recipe.task, recipe.precision, shift),
-        constant_guess(targets_of(rows)), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
+        constant_guess(targets), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
     )  # fmt: skip
+    if often := how_often(recipe, targets, labels):
+        # On average rows that come so often cost as much as if they weighed as much; which makes a guess dearer, too.
+        as_weights = replace(cost or Cost(recipe.task), weights=often)
+        plain = replace(
+            plain, often=np.asarray(often)[targets], guess=as_weights.guess(targets), guess_on_validation=math.inf
+        )
     if cost is None:
         return plain
+    if often:
+        return replace(plain, loss=lambda given, own: cost(given.logits, own))
     # With weights the loss on validation rows, which has none, may be above that of a guess and something be learned.
-    guess = cost.guess(targets_of(rows))
+    guess = cost.guess(targets)
     return replace(plain, loss=lambda given, own: cost(given.logits, own), guess=guess, guess_on_validation=math.inf)
 
 

@@ -129,8 +129,8 @@ def softened(weights: tuple[float, ...]) -> tuple[float, ...]:
 def shift_of(weights: tuple[float, ...]) -> NDArray[np.float64]:
     """What to add to the logits of a network that learned with `weights`, so that its scores are those of the data.
 
-    Weights act as if a label came so many times as often (Elkan 2001, "The Foundations of Cost-Sensitive Learning";
-    King & Zeng 2001): its odds are too high by that factor.
+    Rows that come so many times as often act as such weights do (Elkan 2001, "The Foundations of Cost-Sensitive Learning";
+    King & Zeng 2001): the odds of a label are too high by that factor.
     """
     return -np.log(np.asarray(weights, dtype=np.float64))
 
@@ -147,10 +147,23 @@ def cost_of(recipe: Recipe, targets: NDArray[Any], labels: int) -> Cost | None:
 
 def weights_of(recipe: Recipe, targets: NDArray[Any], labels: int) -> tuple[float, ...]:
     """The weight of each of so many labels; nothing where all weigh the same. Of classes their mean over the rows is 1."""
-    if recipe.class_weights == "none":
+    return _evening(recipe.class_weights, targets, labels)
+
+
+def how_often(recipe: Recipe, targets: NDArray[Any], labels: int) -> tuple[float, ...]:
+    """How many times a row of each of so many classes comes in an epoch, on average; nothing where every row comes once.
+
+    There are as many rows in an epoch as ever.
+    """
+    return _evening(recipe.sampling, targets, labels)
+
+
+def _evening(how: str, targets: NDArray[Any], labels: int) -> tuple[float, ...]:
+    """Factors for the labels that make them as even as `how` says; nothing where it says to leave them."""
+    if how in ("none", "natural"):
         return ()
     found = balanced(targets, labels)
-    if recipe.class_weights == "sqrt":
+    if how == "sqrt":
         found = softened(found)
     if targets.ndim == 2:
         return found
@@ -160,4 +173,6 @@ def weights_of(recipe: Recipe, targets: NDArray[Any], labels: int) -> tuple[floa
 
 def prior_shift(recipe: Recipe, targets: NDArray[Any], labels: int) -> NDArray[np.float64] | None:
     """What the recipe adds to the logits after training, for `labels` labels; None where it leaves them."""
-    return shift_of(weights_of(recipe, targets, labels)) if recipe.correct_prior else None
+    if not recipe.correct_prior:
+        return None
+    return shift_of(weights_of(recipe, targets, labels) or how_often(recipe, targets, labels))

@@ -52,6 +52,7 @@ class Recipe:
     rho: float | None
     ascent_share: float | None
     class_weights: str
+    sampling: str
     correct_prior: bool
     focal: float
     label_smoothing: float
@@ -122,6 +123,7 @@ class Recipe:
         """What of the loss is not as usual; nothing where all is."""
         parts = [
             *([f"{self.class_weights} class weights (--class-weights)"] if self.class_weights != "none" else []),
+            *([f"{self.sampling} sampling of labels (--sampling)"] if self.sampling != "natural" else []),
             *([f"focal loss, gamma {self.focal:g} (--focal)"] if self.focal else []),
             *([f"smoothed labels, {self.label_smoothing:g} (--label-smoothing)"] if self.label_smoothing else []),
             *(

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import TrainerCallback
 
@@ -161,6 +163,7 @@ def _fitted(
         [*alarms, *callbacks],
         spread,
         lesson.loss,
+        lesson.often,
     )
     return replace(found, alarms=tuple(said for alarm in alarms for said in alarm.said))
 
@@ -179,11 +182,12 @@ def walk(
     callbacks: Sequence[TrainerCallback] = (),
     spread: float = 1.0,
     loss: Loss | None = None,
+    often: NDArray[np.float64] | None = None,
 ) -> Training:
     """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
 
     It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch, or the
-    `loss` of its logits and the batch's labels.
+    `loss` of its logits and the batch's labels; and how `often` (rows,) it meets each row in an epoch.
     """
     pace = Pace(recipe.batch_size, say)
     trainer = JudgedTrainer(
@@ -199,6 +203,7 @@ def walk(
         sharpness=recipe.sharpness,
         loss=loss,
         average=Average() if recipe.averaging else None,
+        often=often,
         consistency=Consistency(recipe.r_drop, recipe.task) if recipe.r_drop and recipe.task else None,
     )
     on_cpu = recipe.device == "cpu"

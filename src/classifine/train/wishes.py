@@ -10,8 +10,8 @@ from classifine.errors import ConfigError
 from classifine.labels import Task
 from classifine.train.hardware import Hardware
 
-# Settings of the loss.
-COSTS = ("class_weights", "correct_prior", "focal", "label_smoothing")
+# Settings of what labels and answers count for.
+COSTS = ("class_weights", "sampling", "correct_prior", "focal", "label_smoothing")
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),
@@ -26,8 +26,17 @@ def check_cost(config: Train, task: Task) -> None:
     if wished and task == "score":
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in wished)
         raise ConfigError(f"{flags} is about labels, and this task is a number. Leave it out, or name another --task.")
-    if config.correct_prior and config.class_weights == "none":
-        raise ConfigError("--correct-prior undoes what class weights do to scores. Add --class-weights, or drop it.")
+    if config.sampling != "natural" and task == "multi":
+        raise ConfigError(
+            "--sampling draws rows by their label, and these texts have several each. Use --class-weights balanced."
+        )
+    if config.sampling != "natural" and config.class_weights != "none":
+        raise ConfigError("--sampling and --class-weights both make up for rare labels. Use one of them.")
+    if config.correct_prior and config.sampling == "natural" and config.class_weights == "none":
+        raise ConfigError(
+            "--correct-prior undoes what class weights or sampling do to scores. Add --class-weights or --sampling, or "
+            "drop it."
+        )
 
 
 def check_adapter(model: Model) -> None:
