@@ -286,6 +286,28 @@ def test_a_plan_without_training(sentences, tickets, method):
     assert ("none, a probe" in found.lines()[1]) == (method == "probe")
 
 
+def test_an_estimate_counts_all_forward_passes(sentences, tickets, monkeypatch):
+    monkeypatch.setattr("classifine.train.plan._step_seconds", lambda *step: 3.0)
+
+    def planned(**train):
+        own = {"epochs": 2, "batch_size": 10, **train}
+        config = build({"data": {"source": str(tickets)}, "model": {"base": str(sentences)}, "train": own})
+        return run.dry_run(config, None, False, lambda line: None)
+
+    plain = planned(method="finetune")
+    rows, steps = plain.rows, plain.recipe.steps
+    judged = 2 * rows["validation"] + rows["test"]
+    assert plain.seconds == pytest.approx(3 * steps + judged / 10)
+    assert planned(method="finetune", optimizer="sam").seconds == pytest.approx(plain.seconds + 3 * steps)
+    assert planned(method="finetune", optimizer="asam", ascent_share=0.5).seconds == pytest.approx(
+        plain.seconds + 1.5 * steps
+    )
+    # The probe reads the training rows once, a contrastive run again for the head of each epoch.
+    assert planned(method="lp-ft").seconds == pytest.approx(plain.seconds + rows["train"] / 10)
+    assert planned(method="contrastive").seconds == pytest.approx(plain.seconds + 3 * rows["train"] / 10)
+    assert planned(method="finetune", seeds=3).seconds == pytest.approx(3 * plain.seconds)
+
+
 def test_folders_that_are_not_whole(there, tmp_path):
     folder = shutil.copytree(there[1], tmp_path / "copy")
     (folder / "3_Dense" / "model.safetensors").unlink()

@@ -70,8 +70,12 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         with adapted(network, recipe, say):
             step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
     judged = recipe.epochs * len(three.validation) + len(three.test)
-    judged += 0 if recipe.method == "finetune" else len(three.train)  # for the probe
-    seconds = config.train.seeds * step * (recipe.steps + FORWARD * judged / recipe.batch_size)
+    if recipe.method != "finetune":
+        # For the probe, and where what is learned is no answer for the head that each epoch is judged with.
+        judged += len(three.train) * (1 + (recipe.epochs if recipe.method == "contrastive" else 0))
+    # A sharpness-aware step is made twice, the first time on a share of its rows.
+    steps = recipe.steps * (1 + (recipe.ascent_share or 0))
+    seconds = config.train.seeds * step * (steps + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
     on_gpu = recipe.device == "cuda"
     memory = round(torch.cuda.max_memory_allocated() / (1 << 20)) if on_gpu else peak_memory_mib()
