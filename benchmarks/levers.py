@@ -1,0 +1,204 @@
+"""What each lever of fine-tuning does to accuracy, one at a time beside the defaults, on rows that are cut from train.
+
+    python benchmarks/levers.py [--data DIR] [--sets mrpc rte ...] [--levers ...] [--seeds 1 2]
+
+Takes the sets from DIR, each cut to so many rows as train in minutes. A quarter of the train rows, with all rows that
+share a text with them, is set aside and judged once; the official dev and test rows have no part in it, so a default that
+is chosen by this table may be judged by them. A seed draws the cut, the head and the order, and every lever meets the same
+cuts. What a run reached is kept in results/levers.jsonl and not measured again. Prints a table in Markdown: the metric of
+the defaults, and the difference to it seed by seed, in points of a hundred, with the time. A difference is a lever's own
+only as far as it is beyond the standard error of one metric on so few rows, which stands beside it.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from results import Results, commits, spread
+from transformers import TrainerCallback
+
+from classifine import run
+from classifine.config import DEFAULT_BASE, build
+from classifine.data.glue import read_glue, task_named
+from classifine.data.read import Splits, read_splits
+from classifine.data.split import sampled
+from classifine.train import judged
+from classifine.train.fit import fit
+
+TEST_SHARE = 0.25
+# Rows at most, and the metric that is compared.
+SETS: dict[str, tuple[int | None, str]] = {
+    "mrpc": (None, "accuracy"), "rte": (None, "accuracy"), "stsb": (None, "pearson"), "cola": (None, "mcc"),
+    "sst2": (8000, "accuracy"), "twitter": (4000, "accuracy"), "ag_news": (4000, "accuracy"), "smsa": (4000, "accuracy"),
+    "go_emotions": (8000, "macro_f1"),
+}  # fmt: skip
+FILES = {
+    "twitter": "twitter_financial_news_topic/train.jsonl",
+    "ag_news": "ag_news/train_part.jsonl",
+    "smsa": "smsa/train.jsonl",
+    "go_emotions": "go_emotions/train.jsonl",
+}
+LEVERS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "R-Drop": {"r_drop": 1.0},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "no mean of the weights": {"averaging": False},
+    "batches of 16": {"batch_size": 16},
+    "cosine": {"schedule": "cosine"},
+    "sharpness-aware": {"optimizer": "sam"},
+    "more epochs": {"times_epochs": 2},
+    "rate x 2": {"times_rate": 2},
+    "rate / 2": {"times_rate": 0.5},
+    "rates falling by 0.9 a layer": {"layer_decay": 0.9},
+    "top layer anew": {"fresh_layers": 1},
+}
+# What has no setting, as it is here to be measured first.
+OWN = ("times_epochs", "times_rate", "layer_decay", "fresh_layers")
+
+
+def splits_of(name: str, data: Path) -> Splits:
+    rows, _ = SETS[name]
+    if name in FILES:
+        found = read_splits(build({"data": {"source": str(data / FILES[name])}}).data)
+    else:
+        found = read_glue(task_named(name), str(data))
+    return replace(found, train=sampled(found.train, rows, 0), validation=None, test=None)
+
+
+class Fresh(TrainerCallback):
+    """Gives the topmost layers of an encoder weights of their own (Zhang et al. 2021, "Revisiting Few-sample BERT Fine-tuning")."""
+
+    def __init__(self, layers: int) -> None:
+        self._layers = layers
+
+    @torch.no_grad()
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        for layer in model.base_model.encoder.layer[-self._layers :]:
+            for part in layer.modules():
+                # transformers' own initialisation leaves weights alone that were loaded.
+                if isinstance(part, torch.nn.Linear):
+                    part.weight.normal_(0, model.config.initializer_range)
+                    part.bias.zero_()
+                elif isinstance(part, torch.nn.LayerNorm):
+                    part.reset_parameters()
+
+
+def falling(decay: float) -> Callable[..., Any]:
+    """An optimiser whose rate falls by `decay` from each layer to the one below (Howard & Ruder 2018)."""
+    plain = judged.JudgedTrainer.create_optimizer
+
+    def create(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        optimizer, encoder = plain(trainer, *args, **kwargs), trainer.model.base_model
+        layers = [encoder.embeddings, *encoder.encoder.layer]
+        for below, layer in enumerate(reversed(layers)):
+            judged._quicken(optimizer, list(layer.parameters()), decay**below)
+        return optimizer
+
+    return create
+
+
+def measure(name: str, lever: str, seed: int, data: Path) -> dict[str, Any]:
+    wish = dict(LEVERS[lever])
+    own = {key: wish.pop(key) for key in OWN if key in wish}
+    config = build(
+        {
+            "data": {"source": str(data), "test_share": TEST_SHARE},
+            "model": {"base": DEFAULT_BASE},
+            "train": {"seed": seed, **wish},
+        }
+    )
+    prepared = run.prepare(config, lambda line: None, splits_of(name, data))
+    three = prepared.three
+    if "times_epochs" in own or "times_rate" in own:
+        planned = recipe_of(prepared, config)
+        more = {"epochs": round(planned.epochs * own.get("times_epochs", 1))}
+        more["learning_rate"] = planned.learning_rate * own.get("times_rate", 1)
+        config = config.model_copy(update={"train": config.train.model_copy(update=more)})
+    if "layer_decay" in own:
+        judged.JudgedTrainer.create_optimizer = falling(own["layer_decay"])  # type: ignore[method-assign]
+    callbacks = [Fresh(own["fresh_layers"])] if "fresh_layers" in own else []
+    start = time.monotonic()
+    fitted = fit(
+        three.train, three.validation, prepared.columns, prepared.labels, prepared.base, config,
+        lambda line: print(line, file=sys.stderr, flush=True), callbacks=callbacks,
+    )  # fmt: skip
+    seconds = time.monotonic() - start
+    reached = run.metrics_on(fitted.classifier, three.test)
+    best = fitted.training.history[fitted.training.best_epoch - 1]["validation"]
+    metric = SETS[name][1]
+    return {
+        "metric": metric, "value": reached[metric], "macro_f1": reached.get("macro_f1"), "validation": best.get(metric),
+        "best_epoch": fitted.training.best_epoch, "rows": len(three.train), "test_rows": len(three.test), "seconds": seconds,
+    }  # fmt: skip
+
+
+def recipe_of(prepared: Any, config: Any) -> Any:
+    """What would be chosen for these rows."""
+    from classifine.train.fit import ready
+
+    return ready(prepared.three.train, prepared.labels, prepared.base, config, lambda line: None)[2]
+
+
+def one_process(cell: dict[str, Any], data: Path, logs: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(data)]
+    log = logs / f"{'-'.join(map(str, cell.values())).replace(' ', '_').replace('/', 'by')}.log"
+    with log.open("w") as file:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=file, text=True)
+    if done.returncode:
+        sys.exit(f"{cell} failed; see {log}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(results: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    print("| set | lever | seeds | points more than the defaults | standard error of a run | time |")
+    print("| --- " * 6 + "|")
+    for (name, lever), found in results.items():
+        plain = results[name, "defaults"]
+        if lever == "defaults":
+            shown = f"{found[0]['metric']} {spread([one['value'] for one in found])}"
+        else:
+            gains = [100 * (one["value"] - base["value"]) for one, base in zip(found, plain, strict=True)]
+            shown = f"{statistics.mean(gains):+.2f} ({', '.join(f'{gain:+.2f}' for gain in gains)})"
+        cost = statistics.mean(one["seconds"] / base["seconds"] for one, base in zip(found, plain, strict=True))
+        # Of a share of rows; for the other metrics about as much.
+        value = statistics.mean(one["value"] for one in plain)
+        error = 100 * math.sqrt(max(value * (1 - value), 0) / plain[0]["test_rows"])
+        print(f"| {name} | {lever} | {len(found)} | {shown} | {error:.1f} | {cost:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--levers", nargs="+", choices=list(LEVERS), default=list(LEVERS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--runs", type=Path, default=Path("runs/levers"))
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measure(args.one["set"], args.one["lever"], args.one["seed"], args.data)))
+        return
+    args.runs.mkdir(parents=True, exist_ok=True)
+    kept = Results("levers")
+    results: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for name in args.sets:
+        for lever in dict.fromkeys(["defaults", *args.levers]):
+            for seed in args.seeds:
+                cell = {"set": name, "lever": lever, "seed": seed}
+                found = kept.measured(lambda cell=cell: one_process(cell, args.data, args.runs), **cell)
+                results.setdefault((name, lever), []).append(found)
+    table(results)
+    print(f"\n{commits([one for found in results.values() for one in found])}")
+
+
+if __name__ == "__main__":
+    main()
