@@ -6,7 +6,8 @@
 Takes the sets as JSON lines from DIR. For each set, number of rows a class and seed it draws train rows (all that a class
 has where there are fewer), fits each method to them in a process of its own, and judges it on test rows that are the same
 for all. Classifine sets a tenth of the train rows aside as it does for everybody; setfit learns from all of them. Counts
-above 16 take the first --fewer-seeds seeds. Of SST-2, whose train rows are phrases, those of eight words and more are
+above 16 take the first --fewer-seeds seeds. `self-training` has the texts of --unlabelled other train rows besides: those
+that a first classifier is surest of, half of each label, are learned from by a second one as if their labels were true. Of SST-2, whose train rows are phrases, those of eight words and more are
 drawn, and its 872 labelled dev rows are the test rows.
 
 setfit (1.2, `pip install setfit evaluate`) runs with its own defaults but for --setfit-steps: its pairs grow with the
@@ -38,7 +39,7 @@ Rows = list[tuple[str, str]]
 METHODS: dict[str, dict[str, str]] = {
     "auto": {}, "probe": {"method": "probe"}, "finetune": {"method": "finetune"},
     "sam": {"method": "finetune", "optimizer": "sam"}, "lp-ft": {"method": "lp-ft"},
-    "contrastive": {"method": "contrastive"}, "setfit": {},
+    "contrastive": {"method": "contrastive"}, "self-training": {}, "setfit": {},
 }  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "ece")
 MANY_SEEDS_UP_TO = 16  # rows a class
@@ -71,8 +72,8 @@ def read(path: Path, of: Callable[[dict[str, Any]], tuple[str, str]]) -> Rows:
         return [of(json.loads(line)) for line in lines]
 
 
-def drawn(name: str, data: Path, count: int, seed: int, test_rows: int) -> tuple[Rows, Rows]:
-    """(train rows, test rows): so many of each class by seed, and the same test rows for every seed."""
+def drawn(name: str, data: Path, count: int, seed: int, test_rows: int) -> tuple[Rows, Rows, Rows]:
+    """(train rows, test rows, other train rows): so many of each class by seed, and the same test rows for every seed."""
     train_file, test_file, of = SETS[name]
     test = read(data / test_file, of)
     test = random.Random(0).sample(test, min(test_rows, len(test)))
@@ -83,14 +84,14 @@ def drawn(name: str, data: Path, count: int, seed: int, test_rows: int) -> tuple
     random.Random(seed).shuffle(rows)
     taken: Counter[str] = Counter()
     chosen: Rows = []
+    others: Rows = []
     for text, label in rows:
-        if taken[label] < count:
-            taken[label] += 1
-            chosen.append((text, label))
-    return chosen, test
+        (chosen if taken[label] < count else others).append((text, label))
+        taken[label] += 1
+    return chosen, test, others
 
 
-def measure(method: str, train: Rows, test: Rows, seed: int, setfit_steps: int) -> dict[str, Any]:
+def measure(method: str, train: Rows, test: Rows, more: list[str], seed: int, setfit_steps: int) -> dict[str, Any]:
     texts, labels = [text for text, _ in train], [label for _, label in train]
     asked, truth = [text for text, _ in test], [label for _, label in test]
     import classifine.train.fit  # noqa: F401  # no side's time is that of its imports
@@ -100,12 +101,31 @@ def measure(method: str, train: Rows, test: Rows, seed: int, setfit_steps: int) 
     if method == "setfit":
         scores, names, seconds = by_setfit(texts, labels, asked, seed, setfit_steps)
         about = {}
+    elif method == "self-training":
+        classifier = self_trained(texts, labels, more, seed)
+        seconds, about = time.monotonic() - start, {"unlabelled": len(more)}
+        names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
     else:
         classifier = TextClassifier(base=DEFAULT_BASE, seed=seed, **METHODS[method]).fit(texts, labels)
         seconds = time.monotonic() - start
         names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
         about = {"chosen": classifier._saved.record["recipe"]["method"]}  # type: ignore[union-attr]
     return {**judged(scores, names, truth), "seconds": seconds, "rows": len(train), **about}
+
+
+def self_trained(texts: list[str], labels: list[str], more: list[str], seed: int) -> Any:
+    """A classifier that learned from labelled texts and from what another one is surest of in `more`."""
+    from classifine import TextClassifier
+
+    first = TextClassifier(base=DEFAULT_BASE, seed=seed).fit(texts, labels)
+    scores = first.predict_proba(more)
+    found, sure = scores.argmax(axis=1), scores.max(axis=1)
+    taken: list[int] = []
+    for label in range(scores.shape[1]):
+        own = np.flatnonzero(found == label)
+        taken += own[np.argsort(-sure[own])][: max(1, len(own) // 2)].tolist()
+    guessed = [str(first.classes_[found[i]]) for i in taken]
+    return TextClassifier(base=DEFAULT_BASE, seed=seed).fit([*texts, *(more[i] for i in taken)], [*labels, *guessed])
 
 
 def judged(scores: Any, names: list[str], truth: list[str]) -> dict[str, float]:
@@ -147,6 +167,7 @@ def run(cell: dict[str, Any], args: Any) -> dict[str, Any]:
     """What one method reached, in a process of its own."""
     command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(args.data)]
     command += ["--test-rows", str(args.test_rows), "--setfit-steps", str(args.setfit_steps)]
+    command += ["--unlabelled", str(args.unlabelled)]
     with (args.runs / f"{'-'.join(map(str, cell.values()))}.log").open("w") as log:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True)
     if done.returncode:
@@ -174,14 +195,16 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--fewer-seeds", type=int, default=3)
     parser.add_argument("--setfit-steps", type=int, default=500)
+    parser.add_argument("--unlabelled", type=int, default=2000)
     parser.add_argument("--test-rows", type=int, default=2000)
     parser.add_argument("--runs", type=Path, default=Path("runs/few_labels"))
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         cell = args.one
-        train, test = drawn(cell["set"], args.data, cell["count"], cell["seed"], args.test_rows)
-        print(json.dumps(measure(cell["method"], train, test, cell["seed"], args.setfit_steps)))
+        train, test, others = drawn(cell["set"], args.data, cell["count"], cell["seed"], args.test_rows)
+        more = [text for text, _ in others[: args.unlabelled]]
+        print(json.dumps(measure(cell["method"], train, test, more, cell["seed"], args.setfit_steps)))
         return
     args.runs.mkdir(parents=True, exist_ok=True)
     kept = Results("few_labels")
