@@ -15,7 +15,7 @@ from classifine.model.folder import load
 from classifine.train.documents import collator
 from classifine.train.fit import uneven
 from classifine.train.judged import Consistency, JudgedTrainer
-from classifine.train.lesson import labelled, targets_of, validator
+from classifine.train.lesson import Lesson, labelled, targets_of, validator
 from classifine.train.losses import (
     Cost,
     balanced,
@@ -80,7 +80,7 @@ def test_readings_differ_by_dropout_alone_and_cost_their_weight(base, encoded, t
         recipe = recipe_for(rows)
         trainer = JudgedTrainer(
             model=network, args=training_arguments(recipe, str(tmp_path)), train_dataset=rows, eval_dataset=rows,
-            data_collator=collator(0), validate=dict, head_rate=1.0,
+            data_collator=collator(0), lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=1.0,
             consistency=Consistency(weight, "single") if weight else None,
         )  # fmt: skip
         batch = collator(0)([rows[i] for i in range(8)])

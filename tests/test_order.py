@@ -6,6 +6,7 @@ import torch
 from test_trainer import fresh, recipe_for
 
 from classifine.train.judged import JudgedTrainer
+from classifine.train.lesson import Lesson
 from classifine.train.order import POOL, Shuffled
 from classifine.train.recipe import training_arguments
 
@@ -60,7 +61,7 @@ def test_the_trainer_takes_it_with_all_parts_of_a_batch_together(base, encoded, 
     recipe = recipe_for(encoded, batch_size=8)
     trainer = JudgedTrainer(
         model=fresh(base), args=training_arguments(recipe, str(tmp_path)), train_dataset=encoded, eval_dataset=encoded,
-        validate=lambda network: {}, head_rate=1.0,
+        lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=1.0,
     )  # fmt: skip
     seen = [row for batch in trainer.get_train_dataloader().batch_sampler for row in batch]
     assert seen == list(Shuffled(encoded["length"][:], 8, recipe.seed))

@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 from classifine.model.network import quiet_transformers
 from classifine.train.judged import JudgedTrainer
+from classifine.train.lesson import Lesson
 from classifine.train.sam import ETA, Sharpness, descend
 
 ROWS = [([1.0, 2.0], 1.0), ([-1.0, 0.5], -2.0), ([0.5, -1.5], 0.5), ([2.0, 1.0], 3.0)]
@@ -43,7 +44,7 @@ def trained(folder, sharpness, batch, accumulate, steps=1, rate=0.1, resume=None
     with quiet_transformers():
         trainer = JudgedTrainer(
             model=network, args=TrainingArguments(**settings), train_dataset=[{"x": x, "labels": y} for x, y in ROWS],
-            data_collator=collate, optimizers=(optimizer, schedule), validate=lambda network: {}, head_rate=1.0,
+            data_collator=collate, optimizers=(optimizer, schedule), lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=1.0,
             sharpness=sharpness,
         )  # fmt: skip
         trainer.train(resume_from_checkpoint=resume)

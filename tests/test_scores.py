@@ -12,6 +12,7 @@ from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.network import load_base, output_layer, quiet_transformers
 from classifine.train.judged import JudgedTrainer
+from classifine.train.lesson import Lesson
 from classifine.train.recipe import training_arguments
 from classifine.train.scores import exact_output, start_at_mean
 from classifine.train.trainer import train
@@ -59,7 +60,7 @@ def test_the_head_starts_at_the_mean_and_learns_in_units_of_the_spread(base, row
     given = rows(50.0, 8.0)
     trainer = JudgedTrainer(
         model=network, args=training_arguments(recipe_for(given, weight_decay=0.2), str(tmp_path)), train_dataset=given,
-        eval_dataset=given, validate=lambda network: {}, head_rate=10, spread=8.0,
+        eval_dataset=given, lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=10, spread=8.0,
     )  # fmt: skip
     last = set(map(id, output_layer(network).parameters()))
     groups = [

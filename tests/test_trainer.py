@@ -21,7 +21,7 @@ from classifine.train.choose import choose
 from classifine.train.dropout import ByteDropout, fast_dropout
 from classifine.train.hardware import Hardware
 from classifine.train.judged import JudgedTrainer
-from classifine.train.lesson import targets_of, validator
+from classifine.train.lesson import Lesson, targets_of, validator
 from classifine.train.progress import Alarm, Best, History, constant_guess
 from classifine.train.quicker import narrow_stream
 from classifine.train.recipe import training_arguments
@@ -114,7 +114,7 @@ def optimizer_for(network, rows, folder, **settings):
     recipe = recipe_for(rows, **settings)
     trainer = JudgedTrainer(
         model=network, args=training_arguments(recipe, str(folder)), train_dataset=rows, eval_dataset=rows,
-        validate=lambda network: {}, head_rate=recipe.head_rate,
+        lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=recipe.head_rate,
     )  # fmt: skip
     return trainer.create_optimizer()
 
@@ -377,11 +377,11 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, h
 def test_parts_make_up_the_batch(batch, parts, monkeypatch, base, halves, tmp_path):
     tried = []
 
-    def never(network, rows, validation, pad_id, recipe, *rest):
+    def never(network, rows, validation, recipe, *rest):
         tried.append(recipe)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("classifine.train.trainer._fitted", never)
+    monkeypatch.setattr("classifine.train.trainer.walk", never)
     with pytest.raises(TrainingError, match="does not hold 1 rows"):
         train(fresh(base), *halves, 0, recipe_for(halves[0], batch_size=batch), str(tmp_path), lambda line: None)
     assert [recipe.rows_at_once for recipe in tried] == [batch, *parts]

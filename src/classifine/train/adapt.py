@@ -25,9 +25,9 @@ from classifine.say import Say
 from classifine.train.choose import choose_masked
 from classifine.train.fit import seeded
 from classifine.train.hardware import attention_on, look_at_hardware
-from classifine.train.lesson import Validate
+from classifine.train.lesson import Lesson, Validate
 from classifine.train.masking import masked_once, masking_collator
-from classifine.train.progress import Best, History, Weights
+from classifine.train.progress import Best, Weights
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, check_finite, in_parts, start_over, walk
@@ -113,11 +113,10 @@ def start_at_shares(network: Any, rows: list[list[int]], special: list[int]) -> 
 def _trained(
     network: Any, rows: Any, judged: Any, collate: Any, validate: Validate, recipe: Recipe, folder: str, say: Say
 ) -> Training:
-    begun = Weights(network)
+    begun, lesson = Weights(network), Lesson(validate, None, math.inf, ("perplexity",))
     while True:
-        best, history = Best("loss", recipe.patience), History(("perplexity",), say)
         try:
-            return walk(network, rows, judged, recipe, folder, say, collate, validate, history, best)
+            return walk(network, rows, judged, recipe, folder, say, collate, lesson, Best("loss", recipe.patience))
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
         start_over(network, begun)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PrinterCallback, Trainer
 
@@ -17,7 +15,7 @@ from classifine.labels import Task
 from classifine.model.network import in_head, output_layer
 from classifine.train.averaging import Average
 from classifine.train.documents import parts_of
-from classifine.train.lesson import Loss, Validate
+from classifine.train.lesson import Lesson
 from classifine.train.losses import disagreement, twice
 from classifine.train.order import Shuffled
 from classifine.train.sam import Sharpness, descend
@@ -32,43 +30,38 @@ class Consistency:
 
 
 class JudgedTrainer(Trainer):
-    """A Trainer whose evaluation is `validate(network) -> metrics`; it keeps the Trainer's own book-keeping.
+    """A Trainer whose loss, evaluation and rows are those of a lesson; it keeps the Trainer's own book-keeping.
 
     The head learns `head_rate` times as fast as the rest, its last layer `spread` times as fast as the rest of it: the
     standard deviation of numbers that are its targets.
 
     With `sharpness` each step goes by the gradient at the worst point nearby, over all batches that it accumulates.
     With `average` an evaluation, and what callbacks keep of it, is of the mean of the weights so far.
-    With `often` (rows,) a row comes so many times in an epoch, on average, and not once.
     A batch of documents with more windows than it may have rows is worked through in parts, whose gradients add up.
     """
 
     def __init__(
         self,
         *,
-        validate: Validate,
+        lesson: Lesson,
         head_rate: float,
         spread: float = 1.0,
         sharpness: Sharpness | None = None,
-        loss: Loss | None = None,
         average: Average | None = None,
         consistency: Consistency | None = None,
-        often: NDArray[np.float64] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
         # The losses of classifiers take no count of items, but their `forward` takes any keyword, from which the Trainer
         # concludes that it need not divide by the number of parts of a batch.
         self.model_accepts_loss_kwargs = False
-        self._validate = validate
+        # Not the Trainer's `compute_loss_func`: it takes such a loss for one that was divided by the parts of a batch.
+        self._lesson = lesson
         self._head_rate = head_rate
         self._spread = spread
         self._sharpness = sharpness
-        # Not the Trainer's `compute_loss_func`: it takes such a loss for one that was divided by the parts of a batch.
-        self._loss = loss
         self._average = average
         self._consistency = consistency
-        self._often = often
         if average is not None:
             self.add_callback(average)
         self._ahead: list[Any] = []
@@ -81,7 +74,7 @@ class JudgedTrainer(Trainer):
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Judge the network and tell the callbacks, as the Trainer expects of it."""
         with self._as_judged():
-            found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
+            found = {f"{metric_key_prefix}_{name}": value for name, value in self._lesson.validate(self.model).items()}
             self.log(found)
             self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
@@ -92,10 +85,12 @@ class JudgedTrainer(Trainer):
         return self._average.standing_in(self.model, self.state.global_step)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
         # What it is given has lost the columns that the network does not take. Parts of a batch whose gradients are
         # added up are together as alike as a batch.
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return Shuffled(self.train_dataset[self.args.length_column_name][:], size, self.args.seed, self._often)
+        return Shuffled(self.train_dataset[self.args.length_column_name][:], size, self.args.seed, self._lesson.often)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of the next optimiser step, which the way up needs all at once."""
@@ -110,9 +105,9 @@ class JudgedTrainer(Trainer):
         twice.
         """
         read = twice(inputs) if self._consistency else inputs
-        if self._loss is not None:
+        if self._lesson.loss is not None:
             given = model(**{name: values for name, values in read.items() if name != "labels"})
-            loss = self._loss(given, read["labels"])
+            loss = self._lesson.loss(given, read["labels"])
         else:
             loss, given = super().compute_loss(model, read, return_outputs=True, **kwargs)
         if self._consistency:

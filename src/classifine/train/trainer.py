@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import TrainerCallback
 
@@ -20,7 +18,7 @@ from classifine.say import Say
 from classifine.train.averaging import Average
 from classifine.train.documents import collator
 from classifine.train.judged import Consistency, JudgedTrainer
-from classifine.train.lesson import Lesson, Loss, Validate, labelled, targets_of
+from classifine.train.lesson import Lesson, labelled, targets_of
 from classifine.train.memory import give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.quicker import quicker
@@ -83,9 +81,9 @@ def train(
         steps = max(STALLED_STEPS, 2 * recipe.warmup_steps)
         stalled = Stalled(lesson.guess_on_validation, steps) if recipe.fallback_rate else None
         try:
-            found = _fitted(
-                network, rows, validation, pad_id, recipe, folder, say, best, spread, lesson,
-                [*callbacks, *([stalled] if stalled else [])],
+            found = walk(
+                network, rows, validation, recipe, folder, say, collator(pad_id, recipe.most_windows), lesson, best,
+                [*callbacks, *([stalled] if stalled else [])], spread,
             )  # fmt: skip
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
@@ -132,42 +130,6 @@ def in_parts(recipe: Recipe, say: Say) -> Recipe:
     return found
 
 
-def _fitted(
-    network: Any,
-    rows: Any,
-    validation: Any,
-    pad_id: int,
-    recipe: Recipe,
-    folder: str,
-    say: Say,
-    best: Best,
-    spread: float,
-    lesson: Lesson,
-    callbacks: Sequence[TrainerCallback],
-) -> Training:
-    history = History(lesson.shown, say)
-    # Of few rows an epoch is a step or two.
-    since = recipe.epochs if recipe.keeps_last else 2
-    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since)]
-    found = walk(
-        network,
-        rows,
-        validation,
-        recipe,
-        folder,
-        say,
-        collator(pad_id, recipe.most_windows),
-        lesson.validate,
-        history,
-        best,
-        [*alarms, *callbacks],
-        spread,
-        lesson.loss,
-        lesson.often,
-    )
-    return replace(found, alarms=tuple(said for alarm in alarms for said in alarm.said))
-
-
 def walk(
     network: Any,
     rows: Any,
@@ -176,34 +138,32 @@ def walk(
     folder: str,
     say: Say,
     collate: Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]],
-    validate: Validate,
-    history: History,
+    lesson: Lesson,
     best: Best,
     callbacks: Sequence[TrainerCallback] = (),
     spread: float = 1.0,
-    loss: Loss | None = None,
-    often: NDArray[np.float64] | None = None,
 ) -> Training:
-    """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged by `validate`, once.
+    """Train `network` in place on batches that `collate` makes of `rows`, each epoch judged as the `lesson` says, once.
 
-    It ends with the weights that `best` kept. What the network learns is the caller's: its loss on such a batch, or the
-    `loss` of its logits and the batch's labels; and how `often` (rows,) it meets each row in an epoch.
+    It ends with the weights that `best` kept. Where the lesson has no loss, it is the network's own on such a batch.
+    `spread` is the standard deviation of numbers that are learned.
     """
-    pace = Pace(recipe.batch_size, say)
+    history, pace = History(lesson.shown, say), Pace(recipe.batch_size, say)
+    # Of few rows an epoch is a step or two.
+    since = recipe.epochs if recipe.keeps_last else 2
+    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since)]
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),
         train_dataset=rows,
         eval_dataset=validation,
         data_collator=collate,
-        callbacks=[history, pace, best, *callbacks],
-        validate=validate,
+        callbacks=[history, pace, best, *alarms, *callbacks],
+        lesson=lesson,
         head_rate=recipe.head_rate,
         spread=spread,
         sharpness=recipe.sharpness,
-        loss=loss,
         average=Average() if recipe.averaging else None,
-        often=often,
         consistency=Consistency(recipe.r_drop, recipe.task) if recipe.r_drop and recipe.task else None,
     )
     on_cpu = recipe.device == "cpu"
@@ -221,7 +181,8 @@ def walk(
             vars(network).pop(name, None)
     seconds = time.monotonic() - start
     rate = len(rows) * len(history.epochs) / seconds
-    return Training(recipe, tuple(history.epochs), best.epoch, (), round(seconds, 1), round(rate, 1))
+    said = tuple(line for alarm in alarms for line in alarm.said)
+    return Training(recipe, tuple(history.epochs), best.epoch, said, round(seconds, 1), round(rate, 1))
 
 
 def check_finite(network: Any, flags: str = "--learning-rate or --head-rate") -> None:
