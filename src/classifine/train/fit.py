@@ -41,7 +41,8 @@ from classifine.train.recipe import Recipe
 from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, train
-from classifine.train.wishes import check_keep
+from classifine.train.unlearned import always, guess_alike, is_unlearned, shares_of
+from classifine.train.wishes import COSTS, check_keep
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -189,11 +190,37 @@ def _fit_once(
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
         decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen)
+        if in_our_way(config.train, recipe) and (alarm := _settled(network, rows, validation, training, told)):
+            say(f"ALARM {alarm}")
+            training = replace(training, alarms=(*training.alarms, alarm))
+            decision, told = decided(network, validation, pad_id(tokenizer), labels.task)
     known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     if probe is not None:
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
     return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
+
+
+def in_our_way(wishes: Train, recipe: Recipe) -> bool:
+    """Whether a network was fine-tuned to one label a text as we see fit: who wishes for more gets what that leads to."""
+    plain, named = Train(), ("epochs", "learning_rate", *COSTS)
+    as_chosen = all(getattr(wishes, name) == getattr(plain, name) for name in named)
+    return as_chosen and recipe.method == "finetune" and recipe.task == "single"
+
+
+def _settled(network: Any, rows: Any, validation: Any, training: Training, told: dict[str, Any]) -> str:
+    """An alarm where the network learned nothing, which then gives every text the guess that is right most often."""
+    shares = shares_of(targets_of(rows), network.config.num_labels)
+    reached, truth = on_validation(training), targets_of(validation)
+    if not is_unlearned(reached, told["calibration"]["after"]["nll"], truth, shares):
+        return ""
+    if not guess_alike(network, shares):
+        return ""
+    return (
+        f"Nothing was learned that holds for validation rows (accuracy {reached['accuracy']:.3f}; the most frequent label "
+        f"for all {always(truth, shares):.3f}), so every text gets that label, with its share as score. Check "
+        "the labels, give more rows, or name --epochs or --learning-rate to get the network as it was trained."
+    )
 
 
 def longer(rows: Any, recipe: Recipe) -> int:
