@@ -21,8 +21,6 @@ in Markdown: mean of each metric over the seeds with its spread (lowest to highe
 import argparse
 import json
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import Results, commits, spread
+from results import Results, commits, in_own_process, spread
 
 from classifine.config import DEFAULT_BASE
 
@@ -103,7 +101,7 @@ def measure(method: str, train: Rows, test: Rows, more: list[str], seed: int, se
         about = {}
     elif method == "self-training":
         classifier = self_trained(texts, labels, more, seed)
-        seconds, about = time.monotonic() - start, {"unlabelled": len(more)}
+        seconds, about = time.monotonic() - start, {}
         names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
     else:
         classifier = TextClassifier(base=DEFAULT_BASE, seed=seed, **METHODS[method]).fit(texts, labels)
@@ -163,16 +161,10 @@ def by_setfit(
     return model.predict_proba(asked, as_numpy=True), names, seconds
 
 
-def run(cell: dict[str, Any], args: Any) -> dict[str, Any]:
-    """What one method reached, in a process of its own."""
-    command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(args.data)]
-    command += ["--test-rows", str(args.test_rows), "--setfit-steps", str(args.setfit_steps)]
-    command += ["--unlabelled", str(args.unlabelled)]
-    with (args.runs / f"{'-'.join(map(str, cell.values()))}.log").open("w") as log:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    if done.returncode:
-        sys.exit(f"{cell} failed; see {log.name}")
-    return json.loads(done.stdout.splitlines()[-1])
+def asked_of(method: str, args: Any) -> dict[str, Any]:
+    """What else a cell hangs on."""
+    own = {"setfit": {"steps": args.setfit_steps}, "self-training": {"texts": args.unlabelled}}
+    return {"test_rows": args.test_rows, **own.get(method, {})}
 
 
 def table(results: dict[tuple[str, int, str], list[dict[str, Any]]]) -> None:
@@ -202,11 +194,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         cell = args.one
-        train, test, others = drawn(cell["set"], args.data, cell["count"], cell["seed"], args.test_rows)
-        more = [text for text, _ in others[: args.unlabelled]]
-        print(json.dumps(measure(cell["method"], train, test, more, cell["seed"], args.setfit_steps)))
+        train, test, others = drawn(cell["set"], args.data, cell["count"], cell["seed"], cell["test_rows"])
+        more = [text for text, _ in others[: cell.get("texts", 0)]]
+        print(json.dumps(measure(cell["method"], train, test, more, cell["seed"], cell.get("steps", 0))))
         return
-    args.runs.mkdir(parents=True, exist_ok=True)
     kept = Results("few_labels")
     results: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for count in args.counts:
@@ -214,8 +205,11 @@ def main() -> None:
         for name in args.sets:
             for method in args.methods:
                 for seed in seeds:
-                    cell = {"set": name, "count": count, "method": method, "seed": seed}
-                    found = kept.measured(lambda cell=cell: run(cell, args), **cell, test_rows=args.test_rows)
+                    cell = {"set": name, "count": count, "method": method, "seed": seed, **asked_of(method, args)}
+                    flags = ["--data", str(args.data)]
+                    found = kept.measured(
+                        lambda cell=cell, flags=flags: in_own_process(__file__, cell, flags, args.runs), **cell
+                    )
                     results.setdefault((name, count, method), []).append(found)
     table(results)
     print(f"\n{commits([one for found in results.values() for one in found])}")

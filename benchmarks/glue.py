@@ -119,10 +119,13 @@ def main() -> None:
             best = max(args.rates, key=lambda rate: first[rate][task.metrics[0]])
             there = [other(seed, best) for seed in args.seeds]
         every += [*here, *there]
-        for name in (name for name in task.metrics if all(name in found for found in (*here, *there))):
-            sides = [spread([found[name] for found in side]) if side else "-" for side in (here, there)]
+        for name in task.metrics:
+            # Of some lines the leading metric alone is known.
+            sides = [
+                spread([found[name] for found in side if all(name in one for one in side)]) for side in (here, there)
+            ]
             print(f"| {task.submission} | {name} | {' | '.join(sides)} | {best} |", flush=True)
-    print(f"\nSeeds {' '.join(map(str, args.seeds))}. {commits(every)}")
+    print(f"\nSeeds {' '.join(map(str, args.seeds))}; rates {', '.join(args.rates)}. {commits(every)}")
 
 
 if __name__ == "__main__":

@@ -6,39 +6,42 @@ Takes the sets from DIR, each cut to so many rows as train in minutes. A quarter
 share a text with them, is set aside and judged once; the official dev and test rows have no part in it, so a default that
 is chosen by this table may be judged by them. A seed draws the cut, the head and the order, and every lever meets the same
 cuts. What a run reached is kept in results/levers.jsonl and not measured again. Prints a table in Markdown: the metric of
-the defaults, and the difference to it seed by seed, in points of a hundred, with the time. A difference is a lever's own
-only as far as it is beyond the standard error of one metric on so few rows, which stands beside it.
+the defaults, and the difference to it seed by seed, in points of a hundred, with the time; then each lever over all sets.
+So many comparisons bring some differences by chance: what is worth a default is better on most sets, and by twice the
+standard error over them.
 """
 
 import argparse
 import json
 import math
+import random
 import statistics
-import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from results import Results, commits, spread
+from results import Results, commits, in_own_process, spread, times
 from transformers import TrainerCallback
 
 from classifine import run
 from classifine.config import DEFAULT_BASE, build
 from classifine.data.glue import read_glue, task_named
-from classifine.data.read import Splits, read_splits
+from classifine.data.read import Split, Splits, read_splits
 from classifine.data.split import sampled
 from classifine.train import judged
 from classifine.train.fit import fit
 
 TEST_SHARE = 0.25
+SENTENCE = 6  # words; what is shorter and part of no other row of SST-2 may be a phrase whose sentence was left out
 # Rows at most, and the metric that is compared.
 SETS: dict[str, tuple[int | None, str]] = {
     "mrpc": (None, "accuracy"), "rte": (None, "accuracy"), "stsb": (None, "pearson"), "cola": (None, "mcc"),
-    "sst2": (8000, "accuracy"), "twitter": (4000, "accuracy"), "ag_news": (4000, "accuracy"), "smsa": (4000, "accuracy"),
+    "sst2": (16_000, "accuracy"), "twitter": (4000, "accuracy"), "ag_news": (4000, "accuracy"), "smsa": (4000, "accuracy"),
     "go_emotions": (8000, "macro_f1"),
 }  # fmt: skip
 FILES = {
@@ -65,13 +68,41 @@ LEVERS: dict[str, dict[str, Any]] = {
 OWN = ("times_epochs", "times_rate", "layer_decay", "fresh_layers")
 
 
-def splits_of(name: str, data: Path) -> Splits:
+def splits_of(name: str, data: Path, seed: int) -> Splits:
     rows, _ = SETS[name]
     if name in FILES:
         found = read_splits(build({"data": {"source": str(data / FILES[name])}}).data)
     else:
         found = read_glue(task_named(name), str(data))
+    if name == "sst2":
+        train, test = sentences_apart(found.train, seed)
+        return replace(found, train=sampled(train, rows, 0), validation=None, test=replace(test, name="test"))
     return replace(found, train=sampled(found.train, rows, 0), validation=None, test=None)
+
+
+def sentences_apart(phrases: Split, seed: int) -> tuple[Split, Split]:
+    """(train, test) of SST-2, whose train rows are phrases: whole sentences to judge by, and all phrases of the others."""
+    whole: list[str] = []
+    of_word: dict[str, list[int]] = defaultdict(list)
+    sentence_of: list[int] = []
+    texts = [f" {text.strip()} " for text in phrases.texts]
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    for i in order:
+        words = texts[i].split()
+        known = min((of_word[word] for word in words), key=len, default=[])
+        parent = next((place for place in known if texts[i] in whole[place]), None)
+        if parent is None:
+            parent = len(whole)
+            whole.append(texts[i])
+            for word in set(words):
+                of_word[word].append(parent)
+        sentence_of.append(parent)
+    held_out = set(random.Random(seed).sample(range(len(whole)), round(TEST_SHARE * len(whole))))
+    # The first row of a sentence is the longest.
+    first = {parent: i for i, parent in reversed(list(zip(order, sentence_of, strict=True)))}
+    test = [first[parent] for parent in sorted(held_out) if len(whole[parent].split()) >= SENTENCE]
+    train = [i for i, parent in zip(order, sentence_of, strict=True) if parent not in held_out]
+    return phrases.take(sorted(train)), phrases.take(sorted(test))
 
 
 class Fresh(TrainerCallback):
@@ -116,12 +147,16 @@ def measure(name: str, lever: str, seed: int, data: Path) -> dict[str, Any]:
             "train": {"seed": seed, **wish},
         }
     )
-    prepared = run.prepare(config, lambda line: None, splits_of(name, data))
+    prepared = run.prepare(config, lambda line: None, splits_of(name, data, seed))
     three = prepared.three
     if "times_epochs" in own or "times_rate" in own:
         planned = recipe_of(prepared, config)
-        more = {"epochs": round(planned.epochs * own.get("times_epochs", 1))}
-        more["learning_rate"] = planned.learning_rate * own.get("times_rate", 1)
+        more: dict[str, Any] = {}
+        if "times_epochs" in own:
+            more["epochs"] = round(planned.epochs * own["times_epochs"])
+        if "times_rate" in own:
+            # A rate that is named has no lower one to fall back to.
+            more["learning_rate"] = planned.learning_rate * own["times_rate"]
         config = config.model_copy(update={"train": config.train.model_copy(update=more)})
     if "layer_decay" in own:
         judged.JudgedTrainer.create_optimizer = falling(own["layer_decay"])  # type: ignore[method-assign]
@@ -148,31 +183,34 @@ def recipe_of(prepared: Any, config: Any) -> Any:
     return ready(prepared.three.train, prepared.labels, prepared.base, config, lambda line: None)[2]
 
 
-def one_process(cell: dict[str, Any], data: Path, logs: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", json.dumps(cell), "--data", str(data)]
-    log = logs / f"{'-'.join(map(str, cell.values())).replace(' ', '_').replace('/', 'by')}.log"
-    with log.open("w") as file:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=file, text=True)
-    if done.returncode:
-        sys.exit(f"{cell} failed; see {log}")
-    return json.loads(done.stdout.splitlines()[-1])
+def points(found: list[dict[str, Any]], plain: list[dict[str, Any]]) -> list[float]:
+    """How many points of a hundred more than the defaults, seed by seed."""
+    return [100 * (one["value"] - base["value"]) for one, base in zip(found, plain, strict=True)]
 
 
 def table(results: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
-    print("| set | lever | seeds | points more than the defaults | standard error of a run | time |")
-    print("| --- " * 6 + "|")
+    print("| set | lever | seeds | points more than the defaults | time |")
+    print("| --- " * 5 + "|")
     for (name, lever), found in results.items():
         plain = results[name, "defaults"]
+        gains = points(found, plain)
+        shown = f"{statistics.mean(gains):+.2f} ({', '.join(f'{gain:+.2f}' for gain in gains)})"
         if lever == "defaults":
-            shown = f"{found[0]['metric']} {spread([one['value'] for one in found])}"
-        else:
-            gains = [100 * (one["value"] - base["value"]) for one, base in zip(found, plain, strict=True)]
-            shown = f"{statistics.mean(gains):+.2f} ({', '.join(f'{gain:+.2f}' for gain in gains)})"
-        cost = statistics.mean(one["seconds"] / base["seconds"] for one, base in zip(found, plain, strict=True))
-        # Of a share of rows; for the other metrics about as much.
-        value = statistics.mean(one["value"] for one in plain)
-        error = 100 * math.sqrt(max(value * (1 - value), 0) / plain[0]["test_rows"])
-        print(f"| {name} | {lever} | {len(found)} | {shown} | {error:.1f} | {cost:.2f} |")
+            shown = f"{found[0]['metric']} {spread([one['value'] for one in found])}, {found[0]['test_rows']} test rows"
+        print(f"| {name} | {lever} | {len(found)} | {shown} | {spread(times(found, plain), 2)} |")
+
+
+def over_all(results: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    print("| lever | sets | better on | points more, mean of the sets' means | standard error of that |")
+    print("| --- " * 5 + "|")
+    for lever in dict.fromkeys(lever for _, lever in results if lever != "defaults"):
+        means = [
+            statistics.mean(points(found, results[name, "defaults"]))
+            for (name, own), found in results.items() if own == lever
+        ]  # fmt: skip
+        error = f"{statistics.stdev(means) / math.sqrt(len(means)):.2f}" if len(means) > 1 else "-"
+        better = sum(mean > 0 for mean in means)
+        print(f"| {lever} | {len(means)} | {better} | {statistics.mean(means):+.2f} | {error} |")
 
 
 def main() -> None:
@@ -187,16 +225,20 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(args.one["set"], args.one["lever"], args.one["seed"], args.data)))
         return
-    args.runs.mkdir(parents=True, exist_ok=True)
     kept = Results("levers")
     results: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for name in args.sets:
         for lever in dict.fromkeys(["defaults", *args.levers]):
             for seed in args.seeds:
                 cell = {"set": name, "lever": lever, "seed": seed}
-                found = kept.measured(lambda cell=cell: one_process(cell, args.data, args.runs), **cell)
+                flags = ["--data", str(args.data)]
+                found = kept.measured(
+                    lambda cell=cell, flags=flags: in_own_process(__file__, cell, flags, args.runs), **cell
+                )
                 results.setdefault((name, lever), []).append(found)
     table(results)
+    print()
+    over_all(results)
     print(f"\n{commits([one for found in results.values() for one in found])}")
 
 

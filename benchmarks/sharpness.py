@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from results import Results, commits, spread
+from results import Results, commits, spread, times
 
 SET = ("twitter_financial_news_topic/train.jsonl", "twitter_financial_news_topic/validation.jsonl")
 OPTIMIZERS = {
@@ -65,7 +65,7 @@ def main() -> None:
     plain = results["AdamW"]
     for name, found in results.items():
         gains = [run["accuracy"] - base["accuracy"] for run, base in zip(found, plain, strict=True)]
-        costs = [run["seconds"] / base["seconds"] for run, base in zip(found, plain, strict=True)]
+        costs = times(found, plain)
         columns = [spread([run[key] for run in found], 4) for key in ("accuracy", "macro_f1")]
         print(f"| {name} | {' | '.join(columns)} | {spread(gains, 4)} | {spread(costs, 2)} |")
 

@@ -190,6 +190,10 @@ def test_validation_rows_that_are_gone_or_others(trained, tmp_path, monkeypatch)
     (folder / "classifine.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(DataError, match=r"those of training are not at hand: .*gone\.csv.*--data FILE"):
         export(folder, "onnx", int8=True)
+    record["config"]["train"]["seed"] = "of another version"
+    (folder / "classifine.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(DataError, match=r"those of training are not at hand: .*seed.*--data FILE"):
+        export(folder, "onnx", int8=True)
     (folder / "classifine.json").write_text(json.dumps({**record, "distilled": {"teachers": ["a"]}}), encoding="utf-8")
     with pytest.raises(DataError, match=r"was taught on texts without labels\. Name labelled rows with --data FILE"):
         export(folder, "onnx", int8=True)

@@ -230,6 +230,8 @@ def test_methods_that_have_a_loss_of_their_own():
     for method in ("probe", "contrastive"):
         with pytest.raises(ConfigError, match="--r-drop cannot be"):
             choose_method(Train(method=method, r_drop=1.0), Model(), few)
+        with pytest.raises(ConfigError, match="--sampling cannot be"):
+            choose_method(Train(method=method, sampling="balanced"), Model(), few)
 
 
 def test_the_recipe_says_so():

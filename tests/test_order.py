@@ -57,14 +57,16 @@ def test_the_seed_gives_the_order_and_each_epoch_has_another():
     assert first != list(Shuffled(LENGTHS, 8, 2))
 
 
-def test_the_trainer_takes_it_with_all_parts_of_a_batch_together(base, encoded, tmp_path):
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_trainer_takes_it_with_all_parts_of_a_batch_together(base, encoded, tmp_path, sampled):
     recipe = recipe_for(encoded, batch_size=8)
+    often = np.linspace(0.2, 1.8, len(encoded)) if sampled else None
     trainer = JudgedTrainer(
         model=fresh(base), args=training_arguments(recipe, str(tmp_path)), train_dataset=encoded, eval_dataset=encoded,
-        lesson=Lesson(lambda network: {}, None, 0.0, ()), head_rate=1.0,
+        lesson=Lesson(lambda network: {}, None, 0.0, (), often=often), head_rate=1.0,
     )  # fmt: skip
     seen = [row for batch in trainer.get_train_dataloader().batch_sampler for row in batch]
-    assert seen == list(Shuffled(encoded["length"][:], 8, recipe.seed))
+    assert seen == list(Shuffled(encoded["length"][:], 8, recipe.seed, often))
 
 
 def test_rows_come_as_often_as_they_should_and_there_are_as_many_as_ever():

@@ -31,6 +31,7 @@ def lake(tmp_path):
     with gzip.open(place / "lines.txt.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(TEXTS[:3]) + "\n")
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), place / "none.parquet")
+    (place / "nothing.csv").touch()
     (place / "_SUCCESS").touch()
     (place / ".part.crc").write_bytes(b"\0")
     (place / "notes.md").write_text("not rows")
@@ -65,7 +66,8 @@ def test_every_file_is_labelled_in_its_place(trained, lake, tmp_path):
     assert [json.loads(line)["text"] for line in lines] == TEXTS[:3]
     assert f"{lake}: 1 files of other kinds are left out: notes.md" in said
     assert "none.parquet holds no rows, and is left out" in said
-    assert said[-1] == f"48 rows of 7 files, in {tmp_path / 'out'}"
+    assert "nothing.csv holds no rows, and is left out" in said
+    assert said[-1] == f"48 rows of 8 files, in {tmp_path / 'out'}"
 
 
 def test_what_is_finished_is_not_done_again_but_what_has_changed_is(trained, lake, tmp_path, monkeypatch):
@@ -81,7 +83,7 @@ def test_what_is_finished_is_not_done_again_but_what_has_changed_is(trained, lak
     said = []
     with pytest.raises(KeyboardInterrupt):
         answer(trained, lake, tmp_path / "out", said)
-    assert said[-1] == "3 of 7 files are finished. The same command goes on from there."
+    assert said[-1] == "3 of 8 files are finished. The same command goes on from there."
     assert len(below(tmp_path / "out") & FILES) == 3
     # One that was finished changes, another's output is lost, and one more comes.
     (lake / "more.csv").rename(lake / "zz.csv")
@@ -91,7 +93,7 @@ def test_what_is_finished_is_not_done_again_but_what_has_changed_is(trained, lak
     first = judged[2]
     judged[:] = [""] * 4
     assert answer(trained, lake, tmp_path / "out", said) == 48
-    assert "goes on after 3 of 7 files that were finished before" in said
+    assert "goes on after 3 of 8 files that were finished before" in said
     assert first not in judged
     assert {str(changed), str(lake / "day=1" / "part-1.parquet"), str(lake / "zz.csv")} < set(judged)
     assert below(tmp_path / "out") == {*FILES, "zz.csv"} - {"more.csv"}
@@ -102,7 +104,7 @@ def test_a_file_that_cannot_be_read_stops_the_job_and_the_rest_stays(trained, la
     said = []
     with pytest.raises(DataError, match=r"part-0\.parquet is not a Parquet file"):
         answer(trained, lake, tmp_path / "out", said)
-    assert said[-1] == "2 of 7 files are finished. The same command goes on from there."
+    assert said[-1] == "2 of 8 files are finished. The same command goes on from there."
     (lake / "day=2" / "part-0.parquet").unlink()
     assert answer(trained, lake, tmp_path / "out") == 38
 

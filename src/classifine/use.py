@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from classifine.config import Config, Data
+from classifine.config import Data, build
 from classifine.data.check import check_splits, has_words
 from classifine.data.columns import Columns
 from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
@@ -137,7 +137,7 @@ def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> S
         )
     ask = "Name labelled rows, other than those of train, with --data FILE."
     try:
-        config = Config.model_validate(saved.record["config"])
+        config = build(saved.record["config"])
         found = read_splits(config.data)
         faults = check_splits(found, config.data).faults
         rows = prepared(found, faults, config.data, config.train.seed)[0].validation

@@ -1,8 +1,8 @@
 """The answers of a long prediction as they come, beside the file they will stand in: what was answered stays answered.
 
 A line of JSON a row, after a first line that tells which job it is. A job that was stopped goes on after the last
-whole chunk; the answers of another job are never thrown away unasked. It knows nothing about networks or forms of files:
-the journal is named after the file without its ending, so that a job may go on in another form.
+whole chunk; the answers of another job are never thrown away unasked. It knows nothing about networks, and of forms of
+files only the ending of gzip: the journal is named after the file without its ending, so that a job may go on in another form.
 """
 
 import json

@@ -15,8 +15,7 @@ from classifine.train.wishes import COSTS
 # Settings of steps, which a probe does not take.
 STEPS = (
     "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
-    "ascent_share", "track", "class_weights", "correct_prior", "focal", "label_smoothing",
-    "r_drop", "keep",
+    "ascent_share", "track", *COSTS, "r_drop", "keep",
 )  # fmt: skip
 
 

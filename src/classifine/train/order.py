@@ -13,8 +13,9 @@ from torch.utils.data import Sampler
 # Rows are sorted by length within pools of so many batches. More batches take little more padding out, and make those
 # that are learned from together more alike.
 POOL = 32
-# Rows that come several times in an epoch would stand side by side if sorted by length alone. Up to such a share of it is
-# added by chance, so that they meet the network in several batches.
+# Rows that come a few times in an epoch would stand side by side if sorted by length alone. Up to such a share of it is
+# added by chance, so that they meet the network in several batches. (A row that comes hundreds of times is in all batches
+# of its length, and most of their rows.)
 BLUR = 0.3
 
 
@@ -23,7 +24,8 @@ class Shuffled(Sampler[int]):
 
     The sampler of transformers goes through each pool from long texts to short ones, so that for many steps on end a
     network sees ever shorter texts, and the last ones before the rate is nothing are short. Here batches of all pools
-    are mixed; only the one with the longest row comes first, so that memory runs out at once or not at all.
+    are mixed; only the one with the longest row comes first, so that memory runs out at once or not at all (of rows that
+    do not come in every epoch the longest may come later).
 
     With `often` (rows,), above 0 and 1 on average, a row comes so many times in an epoch: as often as the whole number
     below or above it, drawn anew for each. All in all there are as many rows as ever.
