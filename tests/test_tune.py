@@ -112,6 +112,8 @@ def test_an_ordinary_classifier_with_all_that_tells_of_the_search(tuned):
     assert f"in 3 trials, judged on validation rows. {search['verdict']}" in (found.folder / "README.md").read_text(
         "utf-8"
     )
+    page = (found.folder / "report.html").read_text("utf-8")
+    assert "Settings were searched in 3 trials, judged on validation rows; search.html draws them." in page
     assert any(line == f"search  {search['verdict']}" for line in said)
     assert sum(line.startswith("trial   ") and " left" in line for line in said) == 3
 

@@ -189,6 +189,18 @@ class TaughtFact(_Fact):
         return found
 
 
+class SearchFact(_Fact):
+    """What `classifine tune` came to."""
+
+    trials: dict[str, NonNegativeInt]
+    verdict: str
+
+    @property
+    def tried(self) -> int:
+        """The number of trials."""
+        return self.trials.get("all", 0)
+
+
 class RecordFact(_Fact):
     """What the page tells of classifine.json; labels and how they are chosen are read apart."""
 
@@ -214,6 +226,7 @@ class RecordFact(_Fact):
     calibration: CalibrationFact | None = None
     seeds: tuple[SeedFact, ...] = ()
     distilled: TaughtFact | None = None
+    search: SearchFact | None = None
 
     @property
     def keeps_last(self) -> bool:

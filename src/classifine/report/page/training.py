@@ -69,6 +69,11 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
 def recipe(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     """What was run: base, time, recipe, versions and settings."""
     record = kept.record
+    if record.search is not None:
+        yield Note(
+            f"Settings were searched in {record.search.tried} trials, judged on validation rows; search.html draws them. "
+            f"{clean(record.search.verdict)}"
+        )
     which = "the last one kept" if record.keeps_last else f"the best: {record.best_epoch}"
     facts = {
         "base model": clean(record.base) or None,
