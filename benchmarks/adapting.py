@@ -71,13 +71,17 @@ def adapted(way: str, texts: Texts, base: Base, config: Config, place: Path) -> 
     if way == "as it came":
         return base.name
     if way == "words":
-        save_masked(place, with_words(load_masked(base), texts.train), base, {})
+        save_masked(place, with_words(load_masked(base), texts.train), base, record_of(base))
         return str(place)
     if way == "words, adapted":
         adapt.load_masked = lambda *given: with_words(load_masked(*given), texts.train)
     found = adapt.fit_masked(texts, base, config, 0.15, say)
-    save_masked(place, found.masked, base, {})
+    save_masked(place, found.masked, base, record_of(base))
     return str(place)
+
+
+def record_of(base: Base) -> dict[str, Any]:
+    return {"base": base.name, "base_origin": base.origin, "adapted_from": base.adapted_from}
 
 
 def say(line: str) -> None:
