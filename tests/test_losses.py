@@ -157,35 +157,23 @@ def rarely_praised():
     return [row for row in rows if row[1] != "praise"] + rare
 
 
-def test_weights_are_learned_with_and_the_prior_comes_back(tmp_path, base):
+@pytest.mark.parametrize(
+    ("how", "more"), [("class_weights", {"focal": 1.0, "label_smoothing": 0.05}), ("sampling", {})]
+)
+def test_rare_labels_are_made_up_for_and_the_prior_comes_back(tmp_path, base, how, more):
     source = write_csv(tmp_path / "uneven.csv", rarely_praised())
-    plain = {"epochs": 3, "class_weights": "balanced", "focal": 1.0, "label_smoothing": 0.05, "averaging": False}
+    plain = {"epochs": 3, how: "balanced", "averaging": False, **more}
     networks = []
-    for name, more in (("weighed", {}), ("corrected", {"correct_prior": True})):
-        fitted_on(tmp_path / name, source, base, **plain, **more)
+    for name, prior in (("evened", {}), ("corrected", {"correct_prior": True})):
+        fitted_on(tmp_path / name, source, base, **plain, **prior)
         saved = load(tmp_path / name)
-        assert saved.record["recipe"]["class_weights"] == "balanced"
+        assert saved.record["recipe"][how] == "balanced"
         networks.append((saved.network.classifier, saved.record["calibration"]["temperature"]))
-    (weighed, warm), (corrected, cool) = networks
-    assert torch.allclose(weighed.weight * warm, corrected.weight * cool, atol=1e-5)
-    shift = (corrected.bias * cool - weighed.bias * warm).detach().numpy()
-    rare = load(tmp_path / "weighed").labels.names.index("praise")
+    (evened, warm), (corrected, cool) = networks
+    assert torch.allclose(evened.weight * warm, corrected.weight * cool, atol=1e-5)
+    shift = (corrected.bias * cool - evened.bias * warm).detach().numpy()
+    rare = saved.labels.names.index("praise")
     assert shift[rare] == min(shift) < 0 < max(shift)
-
-
-def test_rare_labels_come_as_often_and_the_prior_comes_back(tmp_path, base):
-    source = write_csv(tmp_path / "uneven.csv", rarely_praised())
-    plain = {"epochs": 3, "sampling": "balanced", "averaging": False}
-    networks = []
-    for name, more in (("sampled", {}), ("corrected", {"correct_prior": True})):
-        fitted_on(tmp_path / name, source, base, **plain, **more)
-        saved = load(tmp_path / name)
-        assert saved.record["recipe"]["sampling"] == "balanced"
-        networks.append((saved.network.classifier, saved.record["calibration"]["temperature"]))
-    (sampled, warm), (corrected, cool) = networks
-    assert torch.allclose(sampled.weight * warm, corrected.weight * cool, atol=1e-5)
-    shift = (corrected.bias * cool - sampled.bias * warm).detach().numpy()
-    assert shift[saved.labels.names.index("praise")] == min(shift) < 0 < max(shift)
 
 
 def test_a_lesson_with_sampling_costs_on_average_what_weights_do(base, encoded):

@@ -212,9 +212,8 @@ def _settled(network: Any, rows: Any, validation: Any, training: Training, told:
     """An alarm where the network learned nothing, which then gives every text the guess that is right most often."""
     shares = shares_of(targets_of(rows), network.config.num_labels)
     reached, truth = on_validation(training), targets_of(validation)
-    if not is_unlearned(reached, told["calibration"]["after"]["nll"], truth, shares):
-        return ""
-    if not guess_alike(network, shares):
+    unlearned = is_unlearned(reached, told["calibration"]["after"]["nll"], truth, shares)
+    if not (unlearned and guess_alike(network, shares)):
         return ""
     return (
         f"Nothing was learned that holds for validation rows (accuracy {reached['accuracy']:.3f}; the most frequent label "

@@ -54,19 +54,18 @@ def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: in
         validator(validation, pad_id, recipe.task, recipe.precision, shift),
         constant_guess(targets), constant_guess(targets_of(validation)), metrics.HEADLINE[recipe.task][:2],
     )  # fmt: skip
-    if often := how_often(recipe, targets, labels):
-        # On average rows that come so often cost as much as if they weighed as much; which makes a guess dearer, too.
-        as_weights = replace(cost or Cost(recipe.task), weights=often)
-        plain = replace(
-            plain, often=np.asarray(often)[targets], guess=as_weights.guess(targets), guess_on_validation=math.inf
-        )
-    if cost is None:
+    often = how_often(recipe, targets, labels)
+    if cost is None and not often:
         return plain
-    if often:
-        return replace(plain, loss=lambda given, own: cost(given.logits, own))
-    # With weights the loss on validation rows, which has none, may be above that of a guess and something be learned.
-    guess = cost.guess(targets)
-    return replace(plain, loss=lambda given, own: cost(given.logits, own), guess=guess, guess_on_validation=math.inf)
+    # On average rows that come so often cost as much as if they weighed as much, which makes a guess as much dearer.
+    own_cost = cost or Cost(recipe.task)
+    guess = (replace(own_cost, weights=often) if often else own_cost).guess(targets)
+    return replace(
+        plain,
+        loss=None if cost is None else (lambda given, own: own_cost(given.logits, own)),
+        # The loss on validation rows, which has no weights, may be above that of a guess and something be learned.
+        guess=guess, guess_on_validation=math.inf, often=np.asarray(often)[targets] if often else None,
+    )  # fmt: skip
 
 
 def validator(
