@@ -126,3 +126,9 @@ def encoded(saved, tickets):
 
     rows = read_splits(Data(source=str(tickets))).train
     return encode(rows, saved.tokenizer, saved.labels, 32)
+
+
+@pytest.fixture
+def halves(encoded):
+    """The rows as token ids: (90 of train, 30 of validation)."""
+    return encoded.select(range(90)), encoded.select(range(90, 120))

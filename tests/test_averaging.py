@@ -10,11 +10,6 @@ from classifine.train.averaging import ETA, EVERY, Average
 from classifine.train.lesson import validator
 
 
-@pytest.fixture
-def halves(encoded):
-    return encoded.select(range(90)), encoded.select(range(90, 120))
-
-
 def walked(network, average, steps):
     """The weights that were looked at on a walk of `steps` steps, each a first weight of its number."""
     seen = []

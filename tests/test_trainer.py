@@ -54,11 +54,6 @@ def relabelled(rows, change):
     return Dataset.from_dict({**rows.to_dict(), "labels": [change(label) for label in rows["labels"]]})
 
 
-@pytest.fixture
-def halves(encoded):
-    return encoded.select(range(90)), encoded.select(range(90, 120))
-
-
 def test_history_tells_every_epoch(base, halves, tmp_path):
     said = []
     _, training = fit(base, *halves, tmp_path, said)

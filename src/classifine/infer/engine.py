@@ -133,10 +133,13 @@ def run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, 
     """
     import torch
 
+    from classifine.model.first_token import first_token_alone
+
     device, training = network.device, network.training
     network.eval()
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        narrow = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        with torch.inference_mode(), narrow, first_token_alone(network):
             inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
             found: NDArray[np.float32] = taken(network(**inputs), inputs["attention_mask"]).cpu().numpy()
             return found

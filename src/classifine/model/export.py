@@ -125,12 +125,14 @@ def _traced(network: Any, inputs: Sequence[str]) -> Any:
     """The network as a graph, by a batch of token ids that any vocabulary has."""
     import torch
 
+    from classifine.model.first_token import first_token_alone
+
     batch = {name: torch.zeros((_SMALLEST, _LONGEST), dtype=torch.int64) for name in inputs}
     batch["input_ids"] += torch.arange(_SMALLEST, _SMALLEST + _LONGEST)
     batch["attention_mask"] += 1
     batch["attention_mask"][0, -2:] = 0
     free = {name: dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for name in batch}
-    with torch.no_grad():
+    with torch.no_grad(), first_token_alone(network):
         return torch.export.export(network.eval(), (), kwargs=batch, dynamic_shapes=free)
 
 

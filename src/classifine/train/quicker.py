@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from classifine.model.first_token import first_token_alone
 from classifine.train.documents import one_loss_a_document
 from classifine.train.dropout import fast_dropout
 from classifine.train.recipe import Recipe
@@ -40,6 +41,7 @@ def narrow_stream(network: Any) -> Iterator[None]:
 def quicker(network: Any, recipe: Recipe) -> Iterator[None]:
     """The network as it trains faster on the recipe's device, while the context is open."""
     with contextlib.ExitStack() as opened:
+        opened.enter_context(first_token_alone(network))
         if recipe.device == "cpu":
             opened.enter_context(fast_dropout(network))
             opened.enter_context(narrow_stream(network))
