@@ -1,17 +1,20 @@
 """How much sooner classifine reaches an accuracy than a plain Trainer script: seconds of training until it is there.
 
-    python benchmarks/sooner.py [--data DIR] [--sets twitter ag_news] [--sides ...] [--runs DIR]
+    python benchmarks/sooner.py [--data DIR] [--sets twitter ag_news] [--sides ...]
 
 The plain script is the one of training.py in float32, padded to the longest row of a batch, for three epochs at each of
-three learning rates; at 2e-5 also for two, the tutorials' own settings. classifine trains by its defaults. A tenth of
-an epoch apart the test rows are judged while the clock stands (of AG News every fourth), and a run ends once the wanted
-accuracy is reached. The plain script's best rate is the one that is there first, which favours it. Every run is kept
-under --runs and not repeated; run it on an idle machine. Prints a table in Markdown for each set.
+three learning rates; at 2e-5 also for two, the tutorials' own settings. classifine trains by its defaults, and is judged
+by the mean of its weights, which is what it keeps. A tenth of an epoch apart the test rows are judged while the clock
+stands (of AG News every fourth), and a run ends once the wanted accuracy is reached, or once another rate of the plain
+script was there sooner. The plain script's best rate is the one that is there first, which favours it. Run it on an idle
+machine: it takes hours. Every run is kept in results/sooner.jsonl and not repeated, so a series may be made in parts
+(--sides), on machines of one kind; sides that were never run are left out of the table. Prints one in Markdown for each
+set.
 """
 
 import argparse
+import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import Results, commits, in_own_process
 from training import CUT, OURS, PLAIN_BATCH
 from transformers import TrainerCallback
 
@@ -31,6 +35,7 @@ from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.model.base import find_base
 from classifine.model.network import load_base, quiet_transformers
+from classifine.train.averaging import Average
 
 # Train and test rows, the accuracy that is wanted, every how many-th test row is judged.
 SETS = {
@@ -39,17 +44,19 @@ SETS = {
 }
 TUTORIAL = "tutorial"
 # Learning rate and epochs; the tutorial's run goes on to its end.
-PLAIN = {TUTORIAL: (2e-5, 2), "2e-5": (2e-5, 3), "5e-5": (5e-5, 3), "1e-4": (1e-4, 3)}
+PLAIN = {"1e-4": (1e-4, 3), "5e-5": (5e-5, 3), "2e-5": (2e-5, 3), TUTORIAL: (2e-5, 2)}
 LOOKS = 10  # an epoch
 
 
 class Until(TrainerCallback):
-    """Judges the test rows while the clock stands, and ends the training once `wanted` is reached."""
+    """Judges the test rows while the clock stands, and ends the training once `wanted` is reached or `limit` passed."""
 
-    def __init__(self, rows: Any, pad: int, wanted: float) -> None:
+    def __init__(self, rows: Any, pad: int, wanted: float, limit: float) -> None:
         self._columns = {name: rows[name][:] for name in rows.column_names if name not in ("length", "labels")}
-        self._truth, self._pad, self._wanted = np.array(rows["labels"][:]), pad, wanted
+        self._truth, self._pad = np.array(rows["labels"][:]), pad
+        self._wanted, self._limit = wanted, limit
         self.seconds, self.seen = 0.0, list[tuple[float, float]]()
+        self.average: Average | None = None  # whose weights are judged, as what classifine would save
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = time.perf_counter()
@@ -58,16 +65,15 @@ class Until(TrainerCallback):
         if state.global_step % max(1, state.max_steps // state.num_train_epochs // LOOKS):
             return
         self.seconds += time.perf_counter() - self._since
-        training = model.training
-        answers = logits(TorchEngine(model.eval()), self._columns, self._pad).argmax(axis=1)
-        model.train(training)
+        with self.average.standing_in(model, state.global_step) if self.average else contextlib.nullcontext():
+            answers = logits(TorchEngine(model), self._columns, self._pad).argmax(axis=1)
         self.seen.append((self.seconds, float((answers == self._truth).mean())))
-        control.should_training_stop = self.seen[-1][1] >= self._wanted
+        control.should_training_stop = self.seen[-1][1] >= self._wanted or self.seconds > self._limit
         self._since = time.perf_counter()
 
 
-def trained(side: str, name: str, data: Path) -> dict[str, Any]:
-    """The looks at the test rows of one run: seconds of training and accuracy."""
+def trained(side: str, name: str, limit: float, data: Path) -> dict[str, Any]:
+    """The looks at the test rows of one run of so many seconds at most: seconds of training and accuracy."""
     from classifine.train.choose import choose
     from classifine.train.hardware import attention_on, look_at_hardware
 
@@ -78,13 +84,20 @@ def trained(side: str, name: str, data: Path) -> dict[str, Any]:
     base, hardware = find_base(DEFAULT_BASE), look_at_hardware()
     network, tokenizer = load_base(base, labels, *(attention_on(hardware) if side == OURS else (None, True)))
     rows, validation, judged = (encode(part, tokenizer, labels, CUT) for part in three.all)
-    until = Until(judged.select(range(0, len(judged), every)), pad_id(tokenizer), 2 if side == TUTORIAL else wanted)
+    until = Until(
+        judged.select(range(0, len(judged), every)), pad_id(tokenizer), 2 if side == TUTORIAL else wanted, limit
+    )
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         if side == OURS:
-            from classifine.train.trainer import train as fit
+            from classifine.train import trainer
 
+            def averaging() -> Average:
+                until.average = Average()
+                return until.average
+
+            trainer.Average = averaging  # type: ignore[assignment,misc]
             recipe = choose(config.train, hardware, len(rows), network.num_parameters(), CUT, labels.task)
-            fit(network, rows, validation, pad_id(tokenizer), recipe, folder, print, None, [until])
+            trainer.train(network, rows, validation, pad_id(tokenizer), recipe, folder, lambda _: None, None, [until])
         else:
             plain(network, tokenizer, rows, *PLAIN[side], until, folder)
     return {"rows": len(rows), "seen": until.seen}
@@ -106,18 +119,17 @@ def plain(network: Any, tokenizer: Any, rows: Any, rate: float, epochs: int, unt
     trainer.train()
 
 
-def kept(side: str, name: str, args: argparse.Namespace) -> list[list[float]] | None:
-    """The looks of a run of now or before, of which none is made for a side that was not asked for."""
-    place = args.runs / f"{name}-{side}.json"
-    if not place.exists() and side in args.sides:
-        command = [sys.executable, __file__, "--data", str(args.data), "--one", name, side, str(place)]
-        if subprocess.run(command).returncode:
-            sys.exit(f"{side} on {name} failed; its reason stands above.")
-    return json.loads(place.read_text(encoding="utf-8"))["seen"] if place.exists() else None
+def looks(name: str, side: str, limit: float, args: argparse.Namespace) -> dict[str, Any]:
+    """A run of now or before, cut off after `limit` seconds; without a look for one not asked for and never made."""
+    results, cell = Results("sooner"), {"set": name, "side": side}
+    if side not in args.sides:
+        return results.find(**cell) or {"seen": [], "processor": None}
+    flags = ["--data", str(args.data), "--limit", str(limit)]
+    return results.measured(lambda: in_own_process(__file__, cell, flags, Path("runs/sooner")), **cell)
 
 
-def first(seen: list[list[float]] | None, wanted: float) -> float:
-    return next((seconds for seconds, accuracy in seen or [] if accuracy >= wanted), float("inf"))
+def first(seen: list[list[float]], wanted: float) -> float:
+    return next((seconds for seconds, accuracy in seen if accuracy >= wanted), float("inf"))
 
 
 def told(own: float, other: float) -> str:
@@ -129,25 +141,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--sides", nargs="*", choices=[OURS, *PLAIN], default=[OURS, *PLAIN])
-    parser.add_argument("--runs", type=Path, default=Path("runs/sooner"))
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        name, side, place = args.one
-        Path(place).write_text(json.dumps(trained(side, name, args.data)), encoding="utf-8")
+        print(json.dumps(trained(args.one["side"], args.one["set"], args.limit, args.data)))
         return
-    args.runs.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
-        wanted, runs = SETS[name][2], {side: kept(side, name, args) for side in (OURS, *PLAIN)}
-        own, tutorial = runs.pop(OURS), runs[TUTORIAL]
-        print(
-            f"\n{name}\n\n| accuracy | reached by | classifine, s | the other, s | times |\n| --- | --- | --- | --- | --- |"
-        )
-        best = min(PLAIN, key=lambda side: first(runs[side], wanted))
-        here, there = first(own, wanted), first(runs[best], wanted)
-        print(f"| {wanted} | plain Trainer at {PLAIN[best][0]:g} | {here:.0f} | {there:.0f} | {told(here, there)} |")
-        if tutorial:
-            seconds, final = tutorial[-1]
+        wanted, runs, soonest = SETS[name][2], dict[str, dict[str, Any]](), float("inf")
+        for side in (OURS, *PLAIN):
+            own_end = side in (OURS, TUTORIAL)
+            runs[side] = looks(name, side, float("inf") if own_end else soonest, args)
+            soonest = soonest if own_end else min(soonest, first(runs[side]["seen"], wanted))
+        if not any(run["seen"] for run in runs.values()):
+            continue
+        if len({run["processor"] for run in runs.values() if run["seen"]}) > 1:
+            sys.exit(f"The lines of {name} in results/sooner.jsonl come from machines of several kinds. Take some out.")
+        own, others = runs[OURS]["seen"], {side: runs[side]["seen"] for side in PLAIN if runs[side]["seen"]}
+        print(f"\n{name}: {commits([run for run in runs.values() if run['seen']])}\n")
+        print("| accuracy | reached by | classifine, s | the other, s | times |\n| --- | --- | --- | --- | --- |")
+        if others:
+            best = min(others, key=lambda side: first(others[side], wanted))
+            here, there = first(own, wanted), first(others[best], wanted)
+            print(
+                f"| {wanted} | plain Trainer at {PLAIN[best][0]:g} | {here:.0f} | {there:.0f} | {told(here, there)} |"
+            )
+        if TUTORIAL in others:
+            seconds, final = others[TUTORIAL][-1]
             here = first(own, final)
             print(f"| {final:.3f} | the tutorials' settings | {here:.0f} | {seconds:.0f} | {told(here, seconds)} |")
 
