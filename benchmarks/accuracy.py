@@ -4,18 +4,19 @@
 
 Takes the sets as JSON lines from DIR. What a run reached is kept in results/accuracy.jsonl and not measured again, so that
 a long series can go on where it stopped; the classifiers are under --runs. Prints a table in Markdown: mean of each metric over the seeds with its spread (lowest to
-highest), beside TF-IDF with logistic regression on the same rows, and the wall time of the whole command.
+highest), beside TF-IDF with logistic regression on the same rows, and the wall time of the whole command; and in
+another what is there so that the result can be trusted adds to that time.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from results import Results, commits, spread
+from timed import ADDED
 
 SETS = {
     "twitter": ("twitter_financial_news_topic/train.jsonl", "twitter_financial_news_topic/validation.jsonl"),
@@ -29,13 +30,12 @@ def train(rows: Path, test: Path, name: str, seed: int, runs: Path) -> Path:
     folder, times = runs / f"{name}-{seed}", runs / f"{name}-{seed}.json"
     if times.exists():
         return folder
-    command = [sys.executable, "-m", "classifine", "train", str(rows), "--test", str(test), "--seed", str(seed)]
-    start = time.monotonic()
+    timed = [sys.executable, str(Path(__file__).with_name("timed.py")), str(times)]
+    command = [*timed, "train", str(rows), "--test", str(test), "--seed", str(seed)]
     with (runs / f"{name}-{seed}.log").open("w") as log:
         done = subprocess.run([*command, "-o", str(folder), "--overwrite"], stdout=log, stderr=log)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed; see {log.name}")
-    times.write_text(json.dumps({"wall_seconds": time.monotonic() - start}), encoding="utf-8")
     return folder
 
 
@@ -43,6 +43,7 @@ def numbers(folder: Path) -> dict[str, Any]:
     """What the table shows of a run."""
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
+    took = json.loads(folder.with_name(f"{folder.name}.json").read_text(encoding="utf-8"))
     return {
         "rows": evaluation["rows"],
         "accuracy": evaluation["metrics"]["accuracy"]["value"],
@@ -50,7 +51,8 @@ def numbers(folder: Path) -> dict[str, Any]:
         "tfidf": evaluation["baselines"][1]["accuracy"],
         "epochs": record["epochs_run"],
         "rows_per_second": record["train_rows_per_second"],
-        "minutes": json.loads(folder.with_name(f"{folder.name}.json").read_text())["wall_seconds"] / 60,
+        "minutes": took["wall_seconds"] / 60,
+        "parts": took["parts"],
     }
 
 
@@ -62,6 +64,16 @@ def line(name: str, found: list[dict[str, Any]]) -> str:
         spread([one["minutes"] for one in found], 1),
     ]
     return f"| {name} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |"
+
+
+def added(name: str, found: list[dict[str, Any]]) -> str:
+    """What the parts that make a result trusted take, and how much that adds to the time of the rest."""
+    parts = [spread([one["parts"][part] for one in found], 1) for part in ADDED]
+    more = [sum(one["parts"][part] for part in ADDED) for one in found]
+    # Explanations are apart: neither are they counted, nor do they lengthen what the others are compared with.
+    rest = [60 * one["minutes"] - one["parts"]["explanations"] - own for one, own in zip(found, more, strict=True)]
+    share = spread([100 * own / other for own, other in zip(more, rest, strict=True)], 1)
+    return f"| {name} | {' | '.join(parts)} | {share} | {spread([one['parts']['explanations'] for one in found], 1)} |"
 
 
 def main() -> None:
@@ -85,6 +97,10 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, found in results.items():
         print(line(name, found))
+    print(f"\n| set, seconds of | {' | '.join(ADDED)} | all of them add, % | explanations |")
+    print("| --- " * (len(ADDED) + 3) + "|")
+    for name, found in results.items():
+        print(added(name, found))
     print(f"\n{commits([one for found in results.values() for one in found])}")
 
 
