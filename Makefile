@@ -39,8 +39,8 @@ check: $(DEVELOPING)  ## lint, types, import directions, generated pages
 docs: $(DEVELOPING)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
 
-bench: $(DEVELOPING)  ## classifine against a plain Trainer script, in one run
-	$(BIN)/python benchmarks/training.py
+bench: $(DEVELOPING)  ## classifine against a plain Trainer script, in one run (DATA=DIR)
+	$(BIN)/python benchmarks/training.py $(if $(DATA),--data $(DATA))
 
 lock:  ## resolve both locks anew (needs uv)
 	./requirements.sh

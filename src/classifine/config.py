@@ -83,8 +83,10 @@ class Data(Section):
         None, examples=[";"], description="What separates the columns of a csv file, such as ';'; guessed and said."
     )
     sheet: str | None = Field(None, examples=["Sheet1"], description="Sheet of an xlsx file; the first by itself.")
-    validation_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for validation.")
-    test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test.")
+    validation_share: float = Field(
+        0.1, gt=0, le=0.4, description="Share of train cut off for validation; 2,000 rows at most."
+    )
+    test_share: float = Field(0.1, gt=0, le=0.4, description="Share of train cut off for test; 10,000 rows at most.")
     max_train_rows: int | None = Field(
         None,
         examples=[1000],

@@ -45,7 +45,10 @@ def check(
         raise typer.Exit(1)
 
 
-@with_settings("validation", "test", *READING, "language", "base", "max_length", "long", "stride", "precision", "seed")
+@with_settings(
+    "validation", "test", *READING, "language", "base", "max_length", "long", "stride", "precision", "seed",
+    validation="Another split of the data to look through.", test="Another split of the data to look through.",
+)  # fmt: skip
 def audit(
     data: Labelled,
     output: Annotated[

@@ -24,6 +24,8 @@ CHECKING = (
     "keep_shared",
 )
 JUDGING = (*(name for name in READING if name != "task"), "drop_unseen")
+# What a classifier was trained on is known.
+AS_TRAINED = "Column with the text, twice to join two; that of training, else found by name and content."
 HUB = tuple(name for section, name, _ in options() if section == "hub")
 SEARCH = tuple(name for section, name, _ in options() if section == "search")
 TRAINING = tuple(name for _, name, _ in options() if name not in ("source", *SEARCH))
@@ -52,8 +54,11 @@ ReplaceClassifier = Annotated[bool, typer.Option("--overwrite", help="Replace th
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 
 
-def with_settings(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a flag for each of the settings; the command receives those that were given as one dictionary, `settings`."""
+def with_settings(*wanted: str, **told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a flag for each of the settings; the command receives those that were given as one dictionary, `settings`.
+
+    `told` is the help of those that mean less, or another thing, to this command than to `train`.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         fields = {name: field for _, name, field in options() if name in wanted}
@@ -66,17 +71,17 @@ def with_settings(*wanted: str) -> Callable[[Callable[..., None]], Callable[...,
             command(**values, settings={name: value for name, value in given.items() if value not in (None, [])})
 
         parameters = [parameter for name, parameter in own.items() if name != "settings"]
-        parameters += [_flag(name, field) for name, field in fields.items() if name not in own]
+        parameters += [_flag(name, field, told.get(name)) for name, field in fields.items() if name not in own]
         wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return wrapped
 
     return decorate
 
 
-def _flag(name: str, field: Any) -> inspect.Parameter:
+def _flag(name: str, field: Any, told: str | None = None) -> inspect.Parameter:
     on = field.default is True
     quiet = on or field.default in (None, (), False)
-    text = field.description if quiet else f"{field.description} [default: {field.default}]"
+    text = told or (field.description if quiet else f"{field.description} [default: {field.default}]")
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
     kind: Any = field.annotation
     if get_origin(kind) is tuple:

@@ -82,7 +82,8 @@ def tune(
     Each trial trains by other settings and is judged on validation rows; test rows have no part in it. Searched are
     learning rate, epochs, batch size, weight decay, schedule, warm-up, rate of the head and optimiser, and the base
     where several are named; what is given a value is not searched. Trials that fall behind are stopped early. The method
-    is not searched: it is the one for all train rows, and any but probe, which takes no steps.
+    is not searched: it is the one for all train rows, and any but probe, which takes no steps. With --rows the epochs
+    are not searched either: fewer rows want more of them.
 
     In the end the best one and the default recipe are trained with the same few seeds. The best is kept where it is
     better by more than a standard error, else the default. The folder is that of a classifier, and holds
@@ -100,7 +101,10 @@ def tune(
     answer(as_json, result.as_json(), [result.folder])
 
 
-@with_settings(*(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share", *HUB)))
+@with_settings(
+    *(setting for setting in TRAINING if setting not in (*CHECKING, "language", "test_share", *HUB)),
+    metric="Validation metric that chooses the best epoch; by itself the task's official one, for F1 macro_f1.",
+)
 def glue(
     name: Annotated[
         str | None,
@@ -120,7 +124,12 @@ def glue(
         str | None, typer.Option("--from", metavar="MODEL", help="Start from this classifier, such as one of mnli.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder, or zip of the submission. [default: runs/glue]")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder, or zip of the submission. [default: runs/glue/TASK, with --all runs/glue, of submit submission.zip]",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace classifiers that are there.")] = False,
     dry: Annotated[
@@ -159,7 +168,7 @@ def glue(
 
 @with_settings(
     "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "epochs", "batch_size",
-    "learning_rate", "precision", "seed",
+    "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
 )  # fmt: skip
 def adapt(
     texts: FilesOfTexts,
@@ -199,6 +208,9 @@ def adapt(
 @with_settings(
     "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "language", "base", "max_length",
     "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
+    test="Labelled rows to judge student and teacher on; without them their agreement alone is told.",
+    batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
+    head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
 )  # fmt: skip
 def distill(
     teacher: Annotated[

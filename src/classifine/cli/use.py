@@ -6,13 +6,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from classifine.cli.flags import JUDGING, AnyModel, AsJson, OwnModel, Precision, Runtime, configure, with_settings
+from classifine.cli.flags import (
+    AS_TRAINED,
+    JUDGING,
+    AnyModel,
+    AsJson,
+    OwnModel,
+    Precision,
+    Runtime,
+    configure,
+    with_settings,
+)
 from classifine.cli.streams import answer, print_json, say, standard_input
 from classifine.config import build
 from classifine.settings import merge, nested
 
 
-@with_settings(*JUDGING)
+@with_settings(*JUDGING, text=AS_TRAINED)
 def evaluate(
     model: AnyModel,
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled texts; of a folder its test file.")],
@@ -30,7 +40,7 @@ def evaluate(
     answer(as_json, result.as_json(), evaluation_lines(result))
 
 
-@with_settings(*JUDGING)
+@with_settings(*JUDGING, text=AS_TRAINED)
 def compare(
     first: Annotated[Path, typer.Argument(metavar="MODEL_A", help="Folder that `train` wrote, or OWNER/NAME.")],
     second: Annotated[Path, typer.Argument(metavar="MODEL_B", help="The one to compare with it.")],
@@ -46,7 +56,7 @@ def compare(
     answer(as_json, found.as_json(), found.lines())
 
 
-@with_settings("text", "text_pair", "encoding", "delimiter", "sheet")
+@with_settings("text", "text_pair", "encoding", "delimiter", "sheet", text=AS_TRAINED)
 def predict(
     model: AnyModel,
     source: Annotated[
@@ -199,7 +209,7 @@ def report(
     sys.stdout.write(f"{use.report(model, output, overwrite)}\n")
 
 
-@with_settings(*JUDGING)
+@with_settings(*JUDGING, text=AS_TRAINED)
 def export(
     model: OwnModel,
     to: Annotated[Literal["openvino", "onnx"], typer.Option(help="What shall run it.")],
@@ -214,7 +224,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; `predict` then uses it by itself."""
+    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; on a processor `predict` then uses it.
+
+    In float32 torch is faster than ONNX Runtime, so that one needs --engine onnx.
+    """
     from classifine import use
     from classifine.report.exported import ExportWish
 
