@@ -53,6 +53,7 @@ def numbers(folder: Path) -> dict[str, Any]:
         "rows_per_second": record["train_rows_per_second"],
         "minutes": took["wall_seconds"] / 60,
         "parts": took["parts"],
+        **took["origin"],
     }
 
 

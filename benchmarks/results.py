@@ -38,7 +38,8 @@ class Results:
             return found
         # Before the run: the code may change while it goes on.
         ran = origin()
-        line = {**which, **run(), **ran}
+        # A run of an earlier time tells its own.
+        line = {**which, **ran, **run()}
         self._path.parent.mkdir(exist_ok=True)
         # One write, so that several scripts can add to a file at the same time.
         with self._path.open("a", encoding="utf-8") as file:

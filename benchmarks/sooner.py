@@ -5,8 +5,8 @@
 The plain script is the one of training.py in float32, padded to the longest row of a batch, for three epochs at each of
 three learning rates; at 2e-5 also for two, the tutorials' own settings. classifine trains by its defaults, and is judged
 by the mean of its weights, which is what it keeps. A tenth of an epoch apart the test rows are judged while the clock
-stands (of AG News every fourth), and a run ends once the wanted accuracy is reached, or once another rate of the plain
-script was there sooner. The plain script's best rate is the one that is there first, which favours it. Run it on an idle
+stands (of AG News every fourth). A run of the plain script ends once the wanted accuracy is reached, or once another of
+its rates was there sooner; the others go on to their end. The plain script's best rate is the one that is there first, which favours it. Run it on an idle
 machine: it takes hours. Every run is kept in results/sooner.jsonl and not repeated, so a series may be made in parts
 (--sides), on machines of one kind; sides that were never run are left out of the table. Prints one in Markdown for each
 set.
@@ -51,10 +51,10 @@ LOOKS = 10  # an epoch
 class Until(TrainerCallback):
     """Judges the test rows while the clock stands, and ends the training once `wanted` is reached or `limit` passed."""
 
-    def __init__(self, rows: Any, pad: int, wanted: float, limit: float) -> None:
+    def __init__(self, rows: Any, pad: int, wanted: float, limit: float | None) -> None:
         self._columns = {name: rows[name][:] for name in rows.column_names if name not in ("length", "labels")}
         self._truth, self._pad = np.array(rows["labels"][:]), pad
-        self._wanted, self._limit = wanted, limit
+        self._wanted, self._limit = wanted, float("inf") if limit is None else limit
         self.seconds, self.seen = 0.0, list[tuple[float, float]]()
         self.average: Average | None = None  # whose weights are judged, as what classifine would save
 
@@ -72,7 +72,7 @@ class Until(TrainerCallback):
         self._since = time.perf_counter()
 
 
-def trained(side: str, name: str, limit: float, data: Path) -> dict[str, Any]:
+def trained(side: str, name: str, limit: float | None, data: Path) -> dict[str, Any]:
     """The looks at the test rows of one run of so many seconds at most: seconds of training and accuracy."""
     from classifine.train.choose import choose
     from classifine.train.hardware import attention_on, look_at_hardware
@@ -85,7 +85,7 @@ def trained(side: str, name: str, limit: float, data: Path) -> dict[str, Any]:
     network, tokenizer = load_base(base, labels, *(attention_on(hardware) if side == OURS else (None, True)))
     rows, validation, judged = (encode(part, tokenizer, labels, CUT) for part in three.all)
     until = Until(
-        judged.select(range(0, len(judged), every)), pad_id(tokenizer), 2 if side == TUTORIAL else wanted, limit
+        judged.select(range(0, len(judged), every)), pad_id(tokenizer), 2 if side in (OURS, TUTORIAL) else wanted, limit
     )
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         if side == OURS:
@@ -119,21 +119,28 @@ def plain(network: Any, tokenizer: Any, rows: Any, rate: float, epochs: int, unt
     trainer.train()
 
 
-def looks(name: str, side: str, limit: float, args: argparse.Namespace) -> dict[str, Any]:
+def looks(name: str, side: str, limit: float | None, args: argparse.Namespace) -> dict[str, Any]:
     """A run of now or before, cut off after `limit` seconds; without a look for one not asked for and never made."""
     results, cell = Results("sooner"), {"set": name, "side": side}
     if side not in args.sides:
         return results.find(**cell) or {"seen": [], "processor": None}
-    flags = ["--data", str(args.data), "--limit", str(limit)]
-    return results.measured(lambda: in_own_process(__file__, cell, flags, Path("runs/sooner")), **cell)
+    # What was cut off earlier says nothing of what comes later.
+    cell["limit"] = limit
+    return results.measured(
+        lambda: in_own_process(__file__, cell, ["--data", str(args.data)], Path("runs/sooner")), **cell
+    )
 
 
-def first(seen: list[list[float]], wanted: float) -> float:
-    return next((seconds for seconds, accuracy in seen if accuracy >= wanted), float("inf"))
+def first(seen: list[list[float]], wanted: float) -> float | None:
+    """The seconds until an accuracy is reached."""
+    return next((seconds for seconds, accuracy in seen if accuracy >= wanted), None)
 
 
-def told(own: float, other: float) -> str:
-    return f"{other / own:.1f}" if other < float("inf") else "never"
+def told(accuracy: str, by: str, own: float | None, other: float | None) -> str:
+    """A line of the table; of what was not reached "never"."""
+    times = f"{other / own:.1f}" if own is not None and other is not None else "-"
+    seconds = ["never" if one is None else f"{one:.0f}" for one in (own, other)]
+    return f"| {accuracy} | {by} | {' | '.join(seconds)} | {times} |"
 
 
 def main() -> None:
@@ -141,35 +148,32 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--sides", nargs="*", choices=[OURS, *PLAIN], default=[OURS, *PLAIN])
-    parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(trained(args.one["side"], args.one["set"], args.limit, args.data)))
+        print(json.dumps(trained(args.one["side"], args.one["set"], args.one["limit"], args.data)))
         return
     for name in args.sets:
-        wanted, runs, soonest = SETS[name][2], dict[str, dict[str, Any]](), float("inf")
+        wanted, soonest, best, runs = SETS[name][2], None, "", dict[str, dict[str, Any]]()
         for side in (OURS, *PLAIN):
-            own_end = side in (OURS, TUTORIAL)
-            runs[side] = looks(name, side, float("inf") if own_end else soonest, args)
-            soonest = soonest if own_end else min(soonest, first(runs[side]["seen"], wanted))
-        if not any(run["seen"] for run in runs.values()):
-            continue
+            whole = side in (OURS, TUTORIAL)
+            runs[side] = looks(name, side, None if whole else soonest, args)
+            there = first(runs[side]["seen"], wanted)
+            if side != OURS and there is not None and (soonest is None or there < soonest):
+                soonest, best = there, side
         if len({run["processor"] for run in runs.values() if run["seen"]}) > 1:
             sys.exit(f"The lines of {name} in results/sooner.jsonl come from machines of several kinds. Take some out.")
-        own, others = runs[OURS]["seen"], {side: runs[side]["seen"] for side in PLAIN if runs[side]["seen"]}
+        own, tutorial = runs[OURS]["seen"], runs[TUTORIAL]["seen"]
+        others = [side for side in PLAIN if runs[side]["seen"]]
+        if not own or not others:
+            continue
         print(f"\n{name}: {commits([run for run in runs.values() if run['seen']])}\n")
         print("| accuracy | reached by | classifine, s | the other, s | times |\n| --- | --- | --- | --- | --- |")
-        if others:
-            best = min(others, key=lambda side: first(others[side], wanted))
-            here, there = first(own, wanted), first(others[best], wanted)
-            print(
-                f"| {wanted} | plain Trainer at {PLAIN[best][0]:g} | {here:.0f} | {there:.0f} | {told(here, there)} |"
-            )
-        if TUTORIAL in others:
-            seconds, final = others[TUTORIAL][-1]
-            here = first(own, final)
-            print(f"| {final:.3f} | the tutorials' settings | {here:.0f} | {seconds:.0f} | {told(here, seconds)} |")
+        by = f"plain Trainer at {PLAIN[best][0]:g}" if best else "plain Trainer"
+        print(told(f"{wanted:.3f}", by, first(own, wanted), soonest))
+        if tutorial:
+            seconds, final = tutorial[-1]
+            print(told(f"{final:.3f}", "the tutorials' settings", first(own, final), seconds))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from results import origin
+
 # Where each part is called from, and by which name.
 ADDED = {
     "calibration and doubt": ("classifine.train.fit", "decided"),
@@ -31,6 +33,7 @@ BESIDE = {
 
 def main() -> None:
     place, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:]
+    ran = origin()  # the code may change while it goes on
     start, seconds = time.perf_counter(), dict.fromkeys((*ADDED, *BESIDE), 0.0)
 
     def watched(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +56,8 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code:
             raise
-    place.write_text(json.dumps({"wall_seconds": time.perf_counter() - start, "parts": seconds}), encoding="utf-8")
+    took = {"wall_seconds": time.perf_counter() - start, "parts": seconds, "origin": ran}
+    place.write_text(json.dumps(took), encoding="utf-8")
 
 
 if __name__ == "__main__":

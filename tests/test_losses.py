@@ -88,10 +88,14 @@ def test_readings_differ_by_dropout_alone_and_cost_their_weight(base, encoded, t
             torch.manual_seed(7)
             found[weight, train] = trainer.compute_loss(network.train(train), batch).item()
     assert found[1.0, False] == found[3.0, False] == pytest.approx(found[0.0, False], rel=1e-5)
-    alone = found[1.0, True] - (found[3.0, True] - found[1.0, True]) / 2
-    assert found[3.0, True] - found[1.0, True] > 1e-4
-    # The mean of two readings with other dropout, not that of the first.
-    assert alone == pytest.approx(found[0.0, True], rel=0.5)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        both = network.train()(**{name: values for name, values in twice(batch).items() if name != "labels"}).logits
+    # The mean over both readings, not the loss of one.
+    plain, apart = torch.nn.functional.cross_entropy(both, twice(batch)["labels"]), disagreement(both, "single")
+    assert apart > 1e-5
+    for weight in (1.0, 3.0):
+        assert found[weight, True] == pytest.approx(float(plain + weight * apart), rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["single", "multi"])

@@ -220,6 +220,10 @@ class Train(Section):
         le=100,
         description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop); 0 is off.",
     )
+    pair_similarity: bool = Field(
+        True,
+        description="Let a sentence encoder that is to read pairs learn first how alike it finds their texts one by one; on.",
+    )
     averaging: bool = Field(
         True, description="Judge and keep the running mean of the weights, not the last step's; on."
     )

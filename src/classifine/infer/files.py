@@ -38,7 +38,8 @@ class PredictOptions:
     """What to add to each row, how to run, and in `data` how to read: `data.text` names the columns to judge.
 
     `shard` (i, n) takes the i-th of n runs of neighbouring rows, counted from 1. `start_over` throws away what a
-    stopped job left.
+    stopped job left. `of_folder` is for one file of many, whose names may differ in their endings alone: what a stopped
+    job left of it is thrown away where it has changed since.
     """
 
     wanted: Wanted = Wanted()
@@ -48,6 +49,7 @@ class PredictOptions:
     shard: tuple[int, int] = (1, 1)
     data: Data = Data()
     start_over: bool = False
+    of_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ def predict_file(
             # Of standard input nothing can be kept, but nobody else should write to the same file meanwhile.
             read = [str(given.path.absolute()), *version_of(given.path)] if given.path else []
             job = job_of(saved, engine, read, options, (text, pair))
-            held = opened.enter_context(_kept(Journal(output, job, CHUNK, options.start_over), say))
+            changed, whole = ("input",) if options.of_folder else (), options.of_folder
+            kept = Journal(output, job, CHUNK, options.start_over, changed, whole)
+            held = opened.enter_context(_kept(kept, say))
             if held.after_a_kill:
                 remove_leftovers(output)
             journal = held if given.path else None

@@ -5,15 +5,16 @@ whole chunk; the answers of another job are never thrown away unasked. It knows 
 files only the ending of gzip: the journal is named after the file without its ending, so that a job may go on in another form.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from classifine.data.formats import unzipped
 from classifine.errors import OutputError
-from classifine.model.disk import lock
+from classifine.model.disk import lock, writing
 
 Values = list[Any]
 _TRIES = 10  # to lock a file that is still in its place
@@ -29,12 +30,22 @@ class Journal:
     """Answers kept in a hidden file beside `target`; `done` is the number of rows that need not be answered again.
 
     OutputError where another process writes to it, where it cannot be written, or where it has answers of another
-    job, unless `start_over` throws away whatever is there. `after_a_kill` tells that a process which nobody could stop
+    job, unless `start_over` throws away whatever is there, or the jobs differ in nothing but what `may_differ` names.
+    It is called after `target` without its ending, or by all of its `whole_name`. `after_a_kill` tells that a process which nobody could stop
     gently may have left more than this file, and that no other one is at work here.
     """
 
-    def __init__(self, target: Path, job: dict[str, Any], chunk: int, start_over: bool = False) -> None:
-        self.path = target.with_name(f".{unzipped(target).stem}.answers")
+    def __init__(
+        self,
+        target: Path,
+        job: dict[str, Any],
+        chunk: int,
+        start_over: bool = False,
+        may_differ: Collection[str] = (),
+        whole_name: bool = False,
+    ) -> None:
+        self.path = target.with_name(f".{target.name if whole_name else unzipped(target).stem}.answers")
+        self._may_differ = may_differ
         self._head = json.dumps(job, sort_keys=True).encode() + b"\n"
         self.done = self.kept = 0
         self._file, locked = self._opened()
@@ -55,9 +66,7 @@ class Journal:
 
     def add(self, answers: Sequence[Values]) -> None:
         """Keep the answers of a chunk; they survive whatever ends this process, or the machine, from here on."""
-        self._file.write(b"".join(json.dumps(values).encode() + b"\n" for values in answers))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._write(b"".join(json.dumps(values).encode() + b"\n" for values in answers))
         self.kept += len(answers)
 
     def remove(self) -> None:
@@ -125,8 +134,20 @@ class Journal:
         self._file.seek(end)
         self._file.truncate()
         if not end:
-            self._file.write(self._head)
-            self._file.flush()
+            self._write(self._head)
+
+    def _write(self, lines: bytes) -> None:
+        """Add lines for good; OutputError where the disk does not take them."""
+        with writing(self.path):
+            try:
+                self._file.write(lines)
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError:
+                # What stays in the buffer would be tried again, and fail again, when the file is closed.
+                with contextlib.suppress(OSError):
+                    self._file.detach().close()  # type: ignore[attr-defined]  # of a buffered file
+                raise
 
     def _refuse(self, first: bytes) -> None:
         """OutputError where the file begins with another job and has answers of it."""
@@ -138,8 +159,10 @@ class Journal:
         if not isinstance(other, dict) or not count:
             return
         own = json.loads(self._head)
-        parts = ", ".join(sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name)))
+        parts = sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))
+        if set(parts) <= set(self._may_differ):
+            return
         raise OutputError(
-            f"{self.path} holds {count} answers of another job, which differs in: {parts}. Give the same command as "
+            f"{self.path} holds {count} answers of another job, which differs in: {', '.join(parts)}. Give the same command as "
             "before to go on with it, throw its answers away with --start-over, or change -o."
         )

@@ -41,7 +41,7 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     job = job_of(saved, engine, [str(source.absolute())], options, None)
     # Such a name is passed over, so that no file of rows can have it.
     journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over)
-    own, count = replace(options, shard=(1, 1)), 0
+    own, count = replace(options, shard=(1, 1), of_folder=True), 0
     with _kept(journal, len(files), say):
         finished = {tuple(state): rows for *state, rows in journal.before()}
         for place, file in enumerate(files, 1):

@@ -321,8 +321,11 @@ def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, An
     if method == "probe":
         return few
     kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"
+    compared = record.get("pair_similarity")
+    first = f"how alike two texts are, from {compared['pairs']} pairs and the base's own cosines" if compared else ""
     return {
         **few,
+        **({"before the labels": first} if first else {}),
         "epochs": f"{record['epochs_run']} of {recipe['epochs']}, {kept}",
         "batch size": recipe["batch_size"],
         "optimizer": recipe["optimizer"] if recipe["rho"] is None else f"{recipe['optimizer']}, rho {recipe['rho']:g}",

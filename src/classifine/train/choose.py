@@ -27,6 +27,10 @@ SMALL_PAIR_RATE, SMALL_PAIR_HEAD_RATE, SMALL_PAIR_EPOCHS = 1e-4, 1.0, 5
 # sentences that share none of them, lost accuracy (0.870; 0.875 at 1e-4, 0.877 here); GoEmotions cut to one label and
 # 8,000 rows reached accuracy 0.582 (0.564 at 1e-4).
 SMALL_SHORT_RATE = 5e-5
+# What they learn before the labels of pairs (train.similarity), on three quarters of RTE's train rows: accuracy on
+# the other quarter 0.660, without it 0.592. benchmarks/levers.py measures it.
+SIMILARITY_PAIRS = 8000  # at most: two readings of each cost as much as five epochs of a few thousand rows
+SIMILARITY_ROWS = 100  # fewer teach nothing that the encoder could use
 FALLBACK_RATE = 5e-5
 SMALL_RATE, BASE_RATE, LARGE_RATE = 3e-4, 3e-5, 1e-5
 LARGE_PARAMETERS = 200_000_000
@@ -77,8 +81,9 @@ def choose(
     texts: Kind = "long",
     model: Model | None = None,
     method: Method = "finetune",
+    sentence_encoder: bool = False,
 ) -> Recipe:
-    """The recipe for `rows` training rows of such texts, and a network of `parameters` weights.
+    """The recipe for `rows` training rows of such texts, and a network of `parameters` weights on such a base.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
@@ -125,7 +130,15 @@ def choose(
         **_adapter(model),
         long=model.long,
         stride=model.stride if model.long == "windows" else None,
+        similarity_pairs=_similarity_pairs(config, model, rows) if sentence_encoder and texts == "pairs" else 0,
     )
+
+
+def _similarity_pairs(config: Train, model: Model, rows: int) -> int:
+    """How many pairs a sentence encoder compares before it learns labels: up to four of each pair; none if it is frozen."""
+    if not config.pair_similarity or model.adapter is not None or rows < SIMILARITY_ROWS:
+        return 0
+    return min(4 * rows, SIMILARITY_PAIRS)
 
 
 def _passes(rows: int, method: Method, most: int) -> int:

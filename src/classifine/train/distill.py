@@ -85,7 +85,7 @@ def learn(
     with seeded(config.train.seed):
         rows = from_lists(texts.train, [None] * len(texts.train), task=labels.task)
         # The lessons are of the texts as they are cut, and there are no labels that few of could be learned otherwise.
-        wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune"})
+        wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune", "pair_similarity": False})
         own = config.model_copy(update={"train": wanted, "model": config.model.model_copy(update={"long": "truncate"})})
         student = Student(*ready(rows, labels, base, own, say), base)
         return lessons(student, texts, taught, labels, columns, config, temperature, say)

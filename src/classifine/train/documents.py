@@ -101,7 +101,7 @@ def one_loss_a_document(network: Any) -> Iterator[None]:
         found = torch.stack(list(pooled(output["logits"].float(), counts)))
         if labels is None:
             return type(output)(logits=found)
-        return {"loss": ForSequenceClassificationLoss(labels, found, module.config), "logits": found}
+        return type(output)(loss=ForSequenceClassificationLoss(labels, found, module.config), logits=found)
 
     handles = [
         network.register_forward_pre_hook(spread, with_kwargs=True),

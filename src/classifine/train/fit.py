@@ -8,7 +8,7 @@ import contextlib
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from classifine.train.method import Labelled, choose_method
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
 from classifine.train.recipe import Recipe
+from classifine.train.similarity import Compared, learn_similarity
 from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, train
@@ -102,7 +103,7 @@ def fit(
             if best is None or _rank(tried.fitted) > _rank(best.fitted):
                 best = tried
         assert best is not None
-        found = _averaged(best, told, Path(name), say) if average else best.fitted
+        found = _averaged(best, told, Path(name), config.train, say) if average else best.fitted
     if not average:
         say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
     record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
@@ -111,13 +112,14 @@ def fit(
 
 @dataclass(frozen=True)
 class _Tried:
-    """A run of one seed, with the encoded rows that its epochs were judged by."""
+    """A run of one seed, with the encoded rows that it learned from and that its epochs were judged by."""
 
     fitted: Fitted
+    rows: Any
     validation: Any
 
 
-def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, say: Say) -> Fitted:
+def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, wishes: Train, say: Say) -> Fitted:
     """The best run with the average of the runs' weights in its place, where that is no worse on validation."""
     classifier, training = best.fitted.classifier, best.fitted.training
     metric, padding, task = training.recipe.metric, pad_id(classifier.tokenizer), classifier.labels.task
@@ -131,14 +133,21 @@ def _averaged(best: _Tried, told: list[dict[str, Any]], shelf: Path, say: Say) -
     if len(joined) == 1:
         network.load_state_dict(before)
         say(f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone")
-        return replace(best.fitted, classifier=replace(classifier, record={**classifier.record, "soup": about}))
-    say(
-        f"the weights of seeds {', '.join(map(str, joined))} are averaged: on validation {metric} "
-        f"{soup.reached[metric]:.4f}, the best alone {soup.best[metric]:.4f}"
-    )
-    decision, more = decided(network, best.validation, padding, task)
-    record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about}
-    return replace(best.fitted, classifier=replace(classifier, record=record))
+        decision, more = classifier.decision, {name: classifier.record[name] for name in ("calibration", "doubt")}
+    else:
+        say(
+            f"the weights of seeds {', '.join(map(str, joined))} are averaged: on validation {metric} "
+            f"{soup.reached[metric]:.4f}, the best alone {soup.best[metric]:.4f}"
+        )
+        decision, more = decided(network, best.validation, padding, task)
+    alarms = training.alarms
+    if in_our_way(wishes, training.recipe) and (
+        alarm := _settled(network, best.rows, best.validation, soup.reached, more, say)
+    ):
+        alarms = (*alarms, alarm)
+        decision, more = decided(network, best.validation, padding, task)
+    record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about, "alarms": list(alarms)}
+    return Fitted(replace(classifier, record=record), replace(training, alarms=alarms))
 
 
 def on_validation(training: Training) -> dict[str, float]:
@@ -174,6 +183,7 @@ def _fit_once(
         if tracking is not None:
             run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": run})
+        compared = _compared(network, tokenizer, train_split, base, recipe, head_seed, say)
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
@@ -190,15 +200,31 @@ def _fit_once(
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
         decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen)
-        if in_our_way(config.train, recipe) and (alarm := _settled(network, rows, validation, training, told)):
-            say(f"ALARM {alarm}")
+        # Of weights that others are averaged with the average is looked at.
+        lonely = shelf is None and in_our_way(config.train, recipe)
+        if lonely and (alarm := _settled(network, rows, validation, on_validation(training), told, say)):
             training = replace(training, alarms=(*training.alarms, alarm))
             decision, told = decided(network, validation, pad_id(tokenizer), labels.task)
     known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
+    if compared is not None:
+        seconds = round(training.seconds + compared.seconds, 1)
+        record |= {"pair_similarity": compared.as_json(), "train_seconds": seconds}
     if probe is not None:
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
-    return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), validation)
+    return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), rows, validation)
+
+
+def _compared(
+    network: Any, tokenizer: Any, rows: Split, base: Base, recipe: Recipe, head_seed: int | None, say: Say
+) -> Compared | None:
+    """What came before the labels of pairs; None where nothing does. Runs of one head begin alike."""
+    if not recipe.similarity_pairs:
+        return None
+    pairs = [text for text in rows.texts if not isinstance(text, str)]
+    return learn_similarity(
+        network, tokenizer, pairs, base, recipe, recipe.seed if head_seed is None else head_seed, say
+    )
 
 
 def in_our_way(wishes: Train, recipe: Recipe) -> bool:
@@ -208,18 +234,21 @@ def in_our_way(wishes: Train, recipe: Recipe) -> bool:
     return as_chosen and recipe.method == "finetune" and recipe.task == "single"
 
 
-def _settled(network: Any, rows: Any, validation: Any, training: Training, told: dict[str, Any]) -> str:
-    """An alarm where the network learned nothing, which then gives every text the guess that is right most often."""
-    shares = shares_of(targets_of(rows), network.config.num_labels)
-    reached, truth = on_validation(training), targets_of(validation)
+def _settled(
+    network: Any, rows: Any, validation: Any, reached: Mapping[str, float], told: Mapping[str, Any], say: Say
+) -> str:
+    """An alarm, said, where the network learned nothing, which then gives every text the guess that is right most often."""
+    shares, truth = shares_of(targets_of(rows), network.config.num_labels), targets_of(validation)
     unlearned = is_unlearned(reached, told["calibration"]["after"]["nll"], truth, shares)
     if not (unlearned and guess_alike(network, shares)):
         return ""
-    return (
+    alarm = (
         f"Nothing was learned that holds for validation rows (accuracy {reached['accuracy']:.3f}; the most frequent label "
         f"for all {always(truth, shares):.3f}), so every text gets that label, with its share as score. Check "
         "the labels, give more rows, or name --epochs or --learning-rate to get the network as it was trained."
     )
+    say(f"ALARM {alarm}")
+    return alarm
 
 
 def longer(rows: Any, recipe: Recipe) -> int:
@@ -243,7 +272,10 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     network, tokenizer = load_base(base, labels, *attention_on(hardware), pooling)
     weights = network.num_parameters()
     kind = text_kind(rows.texts, tokenizer, max_length)
-    recipe = choose(config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method)
+    recipe = choose(
+        config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method,
+        base.pooling is not None,
+    )  # fmt: skip
     say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
     say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):

@@ -21,6 +21,7 @@ from classifine.train.losses import twice
 from classifine.train.memory import keep_freed_memory, peak_memory_mib
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
+from classifine.train.similarity import EPOCHS
 
 # A forward pass takes a third of a step; validation runs one over its rows after each epoch, test one in the end.
 FORWARD = 1 / 3
@@ -74,7 +75,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         # For the probe, and where what is learned is no answer for the head that each epoch is judged with.
         judged += len(three.train) * (1 + (recipe.epochs if recipe.method == "contrastive" else 0))
     # A sharpness-aware step is made twice, the first time on a share of its rows.
-    steps = recipe.steps * (1 + (recipe.ascent_share or 0))
+    steps = recipe.steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
     seconds = config.train.seeds * step * (steps + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
     on_gpu = recipe.device == "cuda"

@@ -28,6 +28,7 @@ class Recipe:
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
     learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one. With `averaging` epochs are judged,
     and kept, by the mean of the weights along the way.
+    Before the labels an encoder learns how alike the texts of so many `similarity_pairs` at most are (`train.similarity`).
     `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
     `stride` is how far each starts behind the one before, as a share of it.
     """
@@ -69,6 +70,7 @@ class Recipe:
     lora_dropout: float | None = None
     long: LongTexts = "truncate"
     stride: float | None = None
+    similarity_pairs: int = 0
 
     @property
     def reading(self) -> Long:
@@ -165,12 +167,14 @@ class Recipe:
                 *where,
             ]
         head = "new head" if self.method == "finetune" else "head"
+        first = [f"first how alike the texts of up to {self.similarity_pairs} pairs are (--no-pair-similarity)"]
         judged = " of the weights' running mean" if self.averaging else ""
         kept = (
             f"best epoch by {self.metric}{judged}, stops after {self.patience} without a better one "
             "(--metric, --patience, --no-averaging)"
         )
         return [
+            *(first if self.similarity_pairs else []),
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the {head}, {self.schedule}, warm-up {self.warmup_steps} steps, "
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",

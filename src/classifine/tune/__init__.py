@@ -36,7 +36,8 @@ def tune(config: Config, output: Path | None, overwrite: bool, say: Say) -> Tune
         check_output(folder, overwrite, record=STUDY if unfinished(folder) else RECORD)
     work = prepared(config, folder, say)
     if overwrite and folder.exists():
-        shutil.rmtree(folder)
+        with _alone(folder):
+            shutil.rmtree(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder), _told_how_to_go_on(work):
