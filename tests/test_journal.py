@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,24 @@ def test_two_processes_do_not_write_to_one_file(stopped, target):
         Journal(target, JOB, 2)
     journal.close()
     assert kept(target) == ROWS
+
+
+def test_what_may_differ_begins_anew_and_what_may_not_is_refused(stopped, target):
+    other = {**JOB, next(iter(JOB)): "another"}
+    with pytest.raises(OutputError, match="answers of another job"):
+        Journal(target, other, 2)
+    journal = Journal(target, other, 2, may_differ=[next(iter(JOB))])
+    assert (journal.done, list(journal.before())) == (0, [])
+    journal.close()
+
+
+def test_a_disk_that_is_full_is_one_sentence(target, monkeypatch):
+    def full(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"\.out\.answers cannot be written: No space left on device"):
+        Journal(target, JOB, 2)
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])

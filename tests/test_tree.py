@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from contextlib import closing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,9 @@ from conftest import made_up
 
 from classifine import use
 from classifine.errors import DataError, OutputError
-from classifine.infer import tree
+from classifine.infer import files, tree
 from classifine.infer.files import PredictOptions
+from classifine.infer.journal import Journal
 from classifine.infer.predict import Wanted
 
 TEXTS = [text for text, _ in made_up(40)]
@@ -97,6 +99,42 @@ def test_what_is_finished_is_not_done_again_but_what_has_changed_is(trained, lak
     assert first not in judged
     assert {str(changed), str(lake / "day=1" / "part-1.parquet"), str(lake / "zz.csv")} < set(judged)
     assert below(tmp_path / "out") == {*FILES, "zz.csv"} - {"more.csv"}
+
+
+def test_a_file_that_changes_after_a_stop_in_its_middle_is_begun_anew(trained, lake, tmp_path, monkeypatch):
+    add = Journal.add
+
+    def broken(self, answers):
+        add(self, answers)
+        if self.path.name == ".part-1.parquet.answers":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "CHUNK", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", broken)
+        with pytest.raises(KeyboardInterrupt):
+            answer(trained, lake, tmp_path / "out")
+    half = tmp_path / "out" / "day=1" / ".part-1.parquet.answers"
+    assert half.exists()
+    changed = lake / "day=1" / "part-1.parquet"
+    pq.write_table(pa.table({"text": TEXTS[20:27]}), changed)
+    said = []
+    assert answer(trained, lake, tmp_path / "out", said) == 45
+    assert "goes on after 1 of 8 files that were finished before" in said
+    assert pq.read_table(tmp_path / "out" / "day=1" / "part-1.parquet").column("text").to_pylist() == TEXTS[20:27]
+    assert not half.exists()
+
+
+def test_files_that_differ_in_their_endings_alone_do_not_share_what_they_keep(trained, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.csv", "a.tsv"):
+        (tmp_path / "in" / name).write_text("text\n" + "\n".join(TEXTS[:4]) + "\n", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    other = Journal(tmp_path / "out" / "a.csv", {"another": "shard"}, 1, whole_name=True)
+    with closing(other):
+        other.add([["x", 1.0]])
+        assert answer(trained, tmp_path / "in", tmp_path / "out", shard=(2, 2)) == 4
+    assert (tmp_path / "out" / "a.tsv").exists()
 
 
 def test_a_file_that_cannot_be_read_stops_the_job_and_the_rest_stays(trained, lake, tmp_path):

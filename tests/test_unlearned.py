@@ -72,6 +72,16 @@ def test_labels_that_texts_do_not_tell_give_the_most_frequent_one(at_random, bas
     assert 0.4 < best["score"] < 0.65
 
 
+def test_an_average_of_seeds_that_learned_nothing_gives_the_most_frequent_one(at_random, base, tmp_path):
+    wishes = {"batch_size": 64, "seeds": 2, "keep": "average"}
+    config = build({"data": {"source": str(at_random)}, "model": {"base": str(base)}, "train": wishes})
+    found = run.train(config, tmp_path / "model", False, lambda line: None)
+    saved = load(tmp_path / "model")
+    assert len([line for line in saved.record["alarms"] if line.startswith("Nothing was learned")]) == 1
+    assert found.evaluation.accuracy == pytest.approx(found.evaluation.as_json()["baselines"][0]["accuracy"])
+    assert saved.network.classifier.weight.abs().max() == 0
+
+
 def test_who_names_the_epochs_gets_the_network(at_random, base, tmp_path):
     fitted_on(tmp_path / "model", at_random, base, epochs=2)
     assert load(tmp_path / "model").network.classifier.weight.abs().max() > 0

@@ -337,6 +337,12 @@ def predicted(folder, source, target, **how):
     return lines(target)
 
 
+def test_windows_are_read_twice_where_that_is_asked_for(tmp_path, base):
+    rows = write_csv(tmp_path / "rows.csv", [(f"{text} {text}", label) for text, label in made_up(60, seed=4)])
+    found = fitted_on(tmp_path / "model", rows, base, max_length=16, long="windows", r_drop=1.0, epochs=1)
+    assert load(found.folder).record["recipe"]["r_drop"] == 1.0
+
+
 def test_what_stands_at_the_end_is_learned(long_run):
     found = long_run[0].evaluation
     assert found.accuracy > 0.6

@@ -5,12 +5,12 @@ whole chunk; the answers of another job are never thrown away unasked. It knows 
 files only the ending of gzip: the journal is named after the file without its ending, so that a job may go on in another form.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from classifine.data.formats import unzipped
 from classifine.errors import OutputError
@@ -84,7 +84,7 @@ class Journal:
             self.remove()
         self._file.close()
 
-    def _opened(self) -> tuple[IO[bytes], bool]:
+    def _opened(self) -> tuple[BufferedRandom, bool]:
         """The file, made if need be, and whether it is locked."""
         file, locked = self._open()
         for _ in range(_TRIES):
@@ -94,7 +94,7 @@ class Journal:
             file, locked = self._open()
         return file, locked
 
-    def _open(self) -> tuple[IO[bytes], bool]:
+    def _open(self) -> tuple[BufferedRandom, bool]:
         try:
             number = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
@@ -102,14 +102,14 @@ class Journal:
         file = os.fdopen(number, "r+b")
         return file, self._lock(file)
 
-    def _in_place(self, file: IO[bytes]) -> bool:
+    def _in_place(self, file: BufferedRandom) -> bool:
         """Whether the file still has its name: the one who had the lock may have removed it meanwhile."""
         try:
             return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
         except FileNotFoundError:
             return False
 
-    def _lock(self, file: IO[bytes]) -> bool:
+    def _lock(self, file: BufferedRandom) -> bool:
         """Whether the file is locked now; OutputError where another process has it."""
         locked = lock(file)
         if locked is False:
@@ -145,8 +145,7 @@ class Journal:
                 os.fsync(self._file.fileno())
             except OSError:
                 # What stays in the buffer would be tried again, and fail again, when the file is closed.
-                with contextlib.suppress(OSError):
-                    self._file.detach().close()  # type: ignore[attr-defined]  # of a buffered file
+                self._file.raw.close()
                 raise
 
     def _refuse(self, first: bytes) -> None:
