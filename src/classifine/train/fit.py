@@ -177,13 +177,14 @@ def _fit_once(
     """One run; its head is drawn by `head_seed` where others are to begin with the same one (the Trainer itself draws
     order and dropout by the recipe's), and its weights are left on the `shelf`, as they were trained.
     """
-    with seeded(config.train.seed if head_seed is None else head_seed):
+    begin = config.train.seed if head_seed is None else head_seed
+    with seeded(begin):
         network, tokenizer, recipe = ready(train_split, labels, base, config, say)
         before = known_before(config, columns, base, recipe)
         if tracking is not None:
             run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
             tracking.describe({**before["config"], "recipe": before["recipe"], "run": run})
-        compared = _compared(network, tokenizer, train_split, base, recipe, head_seed, say)
+        compared = _compared(network, tokenizer, train_split, base, recipe, begin, say)
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
@@ -216,15 +217,13 @@ def _fit_once(
 
 
 def _compared(
-    network: Any, tokenizer: Any, rows: Split, base: Base, recipe: Recipe, head_seed: int | None, say: Say
+    network: Any, tokenizer: Any, rows: Split, base: Base, recipe: Recipe, seed: int, say: Say
 ) -> Compared | None:
     """What came before the labels of pairs; None where nothing does. Runs of one head begin alike."""
     if not recipe.similarity_pairs:
         return None
     pairs = [text for text in rows.texts if not isinstance(text, str)]
-    return learn_similarity(
-        network, tokenizer, pairs, base, recipe, recipe.seed if head_seed is None else head_seed, say
-    )
+    return learn_similarity(network, tokenizer, pairs, base, recipe, seed, say)
 
 
 def in_our_way(wishes: Train, recipe: Recipe) -> bool:

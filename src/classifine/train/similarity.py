@@ -72,7 +72,7 @@ def _twin(base: Base, recipe: Recipe, rows: int, seed: int) -> tuple[Any, Recipe
     """A network that answers with a number, and how it learns."""
     hardware = look_at_hardware()
     twin, _ = load_base(base, Labels(("similarity",), "str", "score"), *attention_on(hardware))
-    precision: Any = recipe.precision if recipe.precision == "bf16" else "float32"
+    precision: Any = recipe.precision  # bf16 or float32: it was chosen by the same hardware
     wishes = Train(epochs=EPOCHS, seed=seed, precision=precision, pair_similarity=False)
     own = choose(wishes, hardware, rows, twin.num_parameters(), recipe.max_length, "score", "pairs", Model())
     return twin, own
