@@ -95,38 +95,52 @@ def test_a_number_is_left_as_it_is():
     np.testing.assert_array_equal(decision.choose(scores), [1.5, -2.0])
 
 
-def best_f1(scores, true):
-    """The best F1 over every threshold there is, one by one."""
-    found = []
-    for threshold in sorted({*scores.tolist(), 2.0}):
-        given = scores >= threshold
-        found.append(2 * (given & true).sum() / max(given.sum() + true.sum(), 1))
-    return max(found)
+def expected_f1(scores, truth, threshold):
+    given = scores >= threshold
+    return 2 * truth[given].sum() / max(given.sum() + truth.sum(), 1)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_fitted_thresholds_reach_the_best_f1_that_there_is(seed):
+def drawn_truth(rows, share, seed):
+    """Logits (rows, 1) that are calibrated by construction, and truth (rows, 1) drawn by their scores."""
     draw = np.random.default_rng(seed)
-    true = draw.random((60, 3)) < 0.3
+    logits = np.round(draw.normal(np.log(share / (1 - share)), 2, size=(rows, 1)), 1)
+    return logits, draw.random((rows, 1)) < 1 / (1 + np.exp(-logits))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_thresholds_of_labels_with_many_rows_have_the_best_f1_of_these_rows(seed):
     # Rounded, so that equal scores occur, which no threshold can part.
-    logits = np.round(draw.normal(size=(60, 3)) + 1.2 * true, 1)
+    logits, true = drawn_truth(40_000, 0.3, seed)
     decision = Decision("multi").fit(logits, true.astype(np.float32))
-    scores = decision.scores(logits)
-    given = decision.choose(scores)
-    for i in range(3):
-        f1 = 2 * (given[:, i] & true[:, i]).sum() / (given[:, i].sum() + true[:, i].sum())
-        assert f1 == pytest.approx(best_f1(scores[:, i], true[:, i]))
+    scores = decision.scores(logits)[:, 0]
+    best = max(expected_f1(scores, true[:, 0], threshold) for threshold in np.unique(scores))
+    assert expected_f1(scores, true[:, 0], decision.thresholds[0]) == pytest.approx(best, abs=1e-3)
 
 
-def test_a_rare_label_gets_the_threshold_that_all_share():
-    true = np.zeros((40, 3))
-    true[:20, 0] = 1
-    true[:4, 1] = 1  # one row too few for a threshold of its own
-    logits = np.where(true > 0, 2.0, 0.0)
-    logits[39, 1] = 5.0
-    first, second, third = Decision("multi").fit(logits, true).thresholds
-    assert second == third == Decision("multi").fit(logits.reshape(-1, 1), true.reshape(-1, 1)).thresholds[0]
-    assert first == pytest.approx((1 / (1 + np.exp(-2)) + 0.5) / 2)
+def test_thresholds_of_labels_with_few_rows_follow_the_scores_more_than_chance():
+    kept, best_of_few = [], []
+    whole, truth = drawn_truth(20_000, 0.01, 0)
+    for seed in range(40):
+        logits, true = drawn_truth(300, 0.01, seed + 1)
+        if not true.any():
+            continue
+        decision = Decision("multi").fit(logits, true.astype(np.float32))
+        scores = decision.scores(logits)[:, 0]
+        chance = max(np.unique(scores), key=lambda one, s=scores, t=true: expected_f1(s, t[:, 0], one))
+        for found, threshold in ((kept, decision.thresholds[0]), (best_of_few, chance)):
+            found.append(expected_f1(decision.scores(whole)[:, 0], truth[:, 0], threshold))
+    assert np.mean(kept) > np.mean(best_of_few) + 0.01
+
+
+@pytest.mark.parametrize("shift", [-2.0, 3.0])
+def test_thresholds_stand_scores_that_are_all_too_low_or_too_high(shift):
+    logits, true = drawn_truth(5000, 0.02, 3)
+    plain, moved = (Decision("multi").fit(logits + by, true.astype(np.float32)) for by in (0.0, shift))
+    f1 = [
+        expected_f1(one.scores(logits + by)[:, 0], true[:, 0], one.thresholds[0])
+        for one, by in ((plain, 0.0), (moved, shift))
+    ]
+    assert f1[1] == pytest.approx(f1[0], abs=0.05)
 
 
 def test_thresholds_where_nothing_is_true():
