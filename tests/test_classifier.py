@@ -270,3 +270,38 @@ def test_fitting_leaves_the_random_numbers_of_the_caller_alone(base):
     random.seed(3)
     TextClassifier(base=str(base), **{**QUICK, "epochs": 1}).fit(texts, labels)
     assert random.random() == expected
+
+
+def test_a_data_frame_is_answered_row_by_row(fitted, base):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"text": TEXTS, "topic": LABELS})
+    assert fitted.predict(frame).tolist() == fitted.predict(TEXTS).tolist()
+    assert fitted.predict_proba(frame).shape == (120, 3)
+    assert fitted.evaluate(frame, frame["topic"]).accuracy == fitted.evaluate(TEXTS, LABELS).accuracy
+    assert fitted.predict(frame["text"]).tolist() == fitted.predict(TEXTS).tolist()
+    with pytest.raises(DataError, match=r"Got a dictionary; expected a list of texts or a data frame"):
+        fitted.predict({"text": TEXTS})
+    frame.loc[3, "text"] = None
+    with pytest.raises(DataError, match=r"Text 4 of 120 is None; expected text"):
+        fitted.predict(frame)
+
+
+def test_a_data_frame_without_the_column_of_texts(fitted):
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(DataError, match="the data frame"):
+        fitted.predict(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+
+
+def test_frames_of_polars(fitted):
+    class Frame:
+        """What Polars offers of what is used here."""
+
+        columns = ("text", "topic")
+
+        def to_dict(self):
+            raise AssertionError("of pandas alone")
+
+        def to_dicts(self):
+            return [{"text": text, "topic": label} for text, label in ROWS]
+
+    assert fitted.predict(Frame()).tolist() == fitted.predict(TEXTS).tolist()

@@ -96,7 +96,7 @@ def test_the_whole_way_in_processes_of_their_own(tickets, quick, tmp_path):
     ("end", "code", "said"),
     [
         (lambda running: running.stdout.close(), 0, ""),
-        (lambda running: running.terminate(), 130, "classifine: stopped; nothing half-written was left.\n"),
+        (lambda running: running.terminate(), 143, "classifine: stopped; no result is half-written.\n"),
     ],
     ids=["a reader that goes away is no mistake", "a batch system stops us"],
 )
@@ -130,7 +130,7 @@ def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_pa
     finally:
         signal.signal(signal.SIGINT, before)
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "classifine: stopped; nothing half-written was left."
+    assert err.splitlines()[-1] == "classifine: stopped; no result is half-written."
     assert list(tmp_path.iterdir()) == []
 
 
@@ -475,3 +475,9 @@ def test_compare_what_cannot_be_compared(call, trained, base, quick, tmp_path):
     code, _, err = call("compare", trained, "other", "other.csv")
     assert code == 1
     assert "do not answer the same question (single: delivery, payment, praise, single: no, yes); expected" in err
+
+
+@pytest.mark.parametrize("flag", ["--max-drop", "--data"])
+def test_flags_of_int8_without_it(call, trained, flag):
+    code, _, err = call("export", trained, "--to", "onnx", flag, "3")
+    assert (code, err) == (1, f"classifine: {flag} is for --int8. Add --int8, or leave it out.\n")

@@ -1,5 +1,6 @@
 """Exports: the same answers as torch in float32, a measured loss in int8, and the fastest engine chosen by itself."""
 
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -244,3 +245,12 @@ def test_nobody_is_told_that_an_engine_is_used(exported, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "intel").exists()
+
+
+def test_what_too_few_rows_cannot_show_is_said(exported, tmp_path):
+    assert not any("cannot be seen" in line for line in exported[1])  # any row would show a loss of 100 points
+    folder, said = shutil.copytree(exported[0], tmp_path / "model"), []
+    export(folder, "onnx", said, int8=True, overwrite=True, max_drop=5)
+    assert any("one of 12 rows is 8.3 points, so a loss of 5 cannot be seen" in line for line in said)
+    versions = json.loads((folder / "onnx" / "model_quantized.json").read_text("utf-8"))["versions"]
+    assert versions["onnxruntime"] == importlib.metadata.version("onnxruntime")

@@ -126,3 +126,12 @@ def test_many_classes_take_little_memory_at_a_time():
     truth = np.arange(600) % 300
     weights = next(iter(resamples(summed_up(truth, np.eye(300)[truth], Decision()), 0)))
     assert len(weights) * 300**2 <= 20_000_000
+
+
+def test_one_answer_for_all_rows_is_no_certainty():
+    truth = np.repeat([0, 1], [63, 37])
+    scores = np.tile([0.8, 0.2], (100, 1))
+    low, high = intervals(truth, scores, Decision())["accuracy"]
+    # The normal approximation of a share of 100 rows is 0.535 to 0.725.
+    assert 0.50 < low < 0.57
+    assert 0.69 < high < 0.76

@@ -382,3 +382,24 @@ def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
     with pytest.raises(ConfigError, match=r"keeps nothing about doubt.*Drop --accuracy.*or train it again"):
         label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_types_that_later_rows_ask_for_are_known_before_any_row_is_judged(trained, tmp_path, monkeypatch):
+    rows = [{"text": "my parcel is late", "n": 1, "tags": []} for _ in range(4200)]
+    source = write_jsonl(tmp_path / "in.jsonl", [*rows, {"text": "love it", "n": 1.5, "tags": ["a"]}])
+    assert label(trained, source, tmp_path / "out.parquet") == 4201
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.field("n").type == pa.float64()
+    assert found.column("tags")[4200].as_py() == ["a"]
+    write_jsonl(source, [*rows, {"text": "love it", "n": "none", "tags": []}])
+    monkeypatch.setattr(files, "open_engine", lambda *given: pytest.fail("a network was loaded"))
+    with pytest.raises(OutputError, match="Column 'n' holds values that no one type of Parquet holds"):
+        label(trained, source, tmp_path / "other.parquet")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["in.jsonl", "out.parquet"]
+
+
+def test_that_a_file_is_replaced_is_said(trained, tmp_path):
+    source, said = write_jsonl(tmp_path / "in.jsonl", [{"text": "my parcel is late"}]), []
+    for _ in range(2):
+        label(trained, source, tmp_path / "out.jsonl", said=said)
+    assert sum("is there already, and is replaced" in line for line in said) == 1

@@ -227,3 +227,41 @@ def test_memory_does_not_grow_with_the_rows(trained, many, tmp_path):
         command = [sys.executable, "-c", code, str(trained), str(source), str(tmp_path / "out.parquet")]
         peaks.append(float(subprocess.run(command, capture_output=True, check=True, env=os.environ).stdout))
     assert peaks[1] < peaks[0] + 60
+
+
+def stopped(model, source, output, monkeypatch, **options):
+    """A job that ends after some chunks."""
+    add = Journal.add
+
+    def broken(self, answers):
+        if self.kept >= 2 * predict.CHUNK:
+            raise KeyboardInterrupt
+        add(self, answers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Journal, "add", broken)
+        with pytest.raises(KeyboardInterrupt):
+            answer(model, source, output, **options)
+
+
+def test_the_content_of_the_input_counts_and_not_its_time(trained, tmp_path, monkeypatch):
+    source = tmp_path / "in.csv"
+    source.write_text("text\n" + "my parcel is late\n" * 4000, encoding="utf-8")
+    stopped(trained, source, tmp_path / "out.csv", monkeypatch)
+    os.utime(source, (1, 1))
+    said = []
+    assert answer(trained, source, tmp_path / "out.csv", said) == 4000
+    assert any("goes on after the 2048 rows" in line for line in said)
+    stopped(trained, source, tmp_path / "out.csv", monkeypatch)
+    source.write_text("text\n" + "my parcel is lost\n" * 4000, encoding="utf-8")
+    os.utime(source, (1, 1))  # as tools do that keep the time of what they copy
+    with pytest.raises(OutputError, match=r"another job, which differs in: input\."):
+        answer(trained, source, tmp_path / "out.csv")
+
+
+def test_the_engine_that_a_stopped_job_ran_with_is_told(trained, tmp_path):
+    journal = Journal(tmp_path / "out.csv", {"engine": "openvino int8"}, 1)
+    journal.add([["praise", 1.0]])
+    journal.close()
+    with pytest.raises(OutputError, match=r"differs in: engine \(then openvino int8\)\. Give the same"):
+        Journal(tmp_path / "out.csv", {"engine": "torch float32"}, 1)

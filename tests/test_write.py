@@ -1,5 +1,6 @@
 """Rows out: every form, as a stream, whole or not at all."""
 
+import csv
 import gzip
 import json
 from datetime import date, datetime
@@ -12,7 +13,7 @@ import pytest
 from classifine.config import Data
 from classifine.data import write
 from classifine.data.formats import form_of, open_table
-from classifine.data.write import check_room, check_target, output_form, remove_leftovers, write_rows
+from classifine.data.write import check_room, check_target, column_types, output_form, remove_leftovers, write_rows
 from classifine.errors import OutputError
 
 NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz", "a.jsonl.gz"]
@@ -156,7 +157,7 @@ def test_parquet_keeps_types(tmp_path):
 )  # fmt: skip
 def test_a_value_that_parquet_would_change_is_not_written(tmp_path, first, later, count):
     (tmp_path / "a.parquet").write_bytes(b"before")
-    with pytest.raises(OutputError, match=r"values of several types .*Write \.jsonl instead"):
+    with pytest.raises(OutputError, match=r"values that no one type of Parquet holds .*Write \.jsonl instead"):
         write_rows([*[{"n": first}] * count, {"n": later}], tmp_path / "a.parquet", "parquet")
     assert content(tmp_path) == {"a.parquet": b"before"}
 
@@ -234,3 +235,41 @@ def test_parquet_takes_numbers_that_the_first_rows_lack(tmp_path):
 def test_an_ending_that_cannot_be_written(tmp_path, name):
     with pytest.raises(OutputError, match=r"should end in \.jsonl.*Change -o"):
         check_target(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "kind"),
+    [
+        ([], ["q"], pa.list_(pa.string())), (1, 1.5, pa.float64()), (None, 7, pa.int64()), (None, None, pa.string()),
+        ({"a": 1}, {"a": 1, "b": "x"}, pa.struct([("a", pa.int64()), ("b", pa.string())])),
+    ],
+)  # fmt: skip
+def test_the_types_of_columns_hold_all_rows(first, later, kind):
+    assert column_types([{"n": first}] * 5000 + [{"n": later}], ["n"]) == {"n": kind}
+
+
+@pytest.mark.parametrize(("first", "later"), [(1, "n/a"), (1, 2**70), ({}, {}), (1, [1])])
+def test_columns_that_no_type_holds_are_named(first, later):
+    with pytest.raises(OutputError, match=r"Column 'n' holds values .* Write \.jsonl instead"):
+        column_types([{"n": first}] * 5000 + [{"n": later}], ["n"])
+
+
+def test_cells_can_be_read_by_others(tmp_path):
+    rows = [
+        {
+            "a": {"b": [1, None]},
+            "c": ["x", "y"],
+            "d": [1, None],
+            "e": b"\xff\x00",
+            "f": [{"g": "é"}],
+            "h": date(2024, 1, 2),
+        }
+    ]
+    write_rows(rows, tmp_path / "a.csv", "csv")
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        found = next(csv.DictReader(file))
+    assert found == {
+        "a": '{"b": [1, null]}', "c": "x|y", "d": "[1, null]", "e": "/wA=", "f": '[{"g": "é"}]', "h": "2024-01-02",
+    }  # fmt: skip
+    write_rows(rows, tmp_path / "a.jsonl", "jsonl")
+    assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["e"] == "/wA="

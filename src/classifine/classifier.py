@@ -5,7 +5,7 @@ It goes the same way as the command line (check, split, fit, evaluate, save) and
 
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from classifine import publish
 from classifine.config import Config, Hub, Search, build
 from classifine.data.check import check_splits, clean
-from classifine.data.columns import Columns
+from classifine.data.columns import Columns, find_asked
 from classifine.data.language import find_language
-from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of
+from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of, texts_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.infer.engine import Engine, TorchEngine, open_engine
@@ -81,7 +81,11 @@ class TextClassifier:
         return self
 
     def predict(self, texts: Sequence[Text]) -> NDArray[Any]:
-        """The answer to each text (texts,): its label value, a tuple of them where there are several, or a number."""
+        """The answer to each text (texts,): its label value, a tuple of them where there are several, or a number.
+
+        A data frame is read by the columns that were learned from, or those of `text` and `text_pair`. A text may be
+        empty and gets an answer like any other; DataError for one that is missing.
+        """
         answers = self._fitted.decision.choose(self._scores(texts))
         if self._fitted.labels.task == "score":
             return answers
@@ -103,7 +107,7 @@ class TextClassifier:
     def evaluate(self, texts: Sequence[Text], labels: Sequence[Any]) -> Evaluation:
         """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics of the task."""
         known = self._fitted.labels
-        rows = from_lists(texts, self._parted(labels), "test", known.task)
+        rows = from_lists(self._listed(texts), self._parted(labels), "test", known.task)
         missing = next((number for number, label in zip(rows.ids, rows.labels, strict=True) if label is None), None)
         if missing is not None:
             raise DataError(
@@ -176,9 +180,7 @@ class TextClassifier:
         return self._fitted.decision.scores(self._logits(texts))
 
     def _logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
-        if isinstance(texts, str):
-            raise DataError("Got one text; expected a list of texts. Write [text].")
-        listed = list(texts)
+        listed = self._listed(texts)
         pairs = self._fitted.record["columns"]["pair"] is not None
         wrong = next(
             (i for i, text in enumerate(listed) if not (_is_pair(text) if pairs else isinstance(text, str))), None
@@ -190,14 +192,24 @@ class TextClassifier:
             )
         return text_logits(self._fitted, [(text[0], text[1]) for text in listed] if pairs else listed, self._engine)
 
+    def _listed(self, texts: Any) -> list[Any]:
+        """The texts that a sequence holds, or a data frame in the columns that were learned from."""
+        if isinstance(texts, str):
+            raise DataError("Got one text; expected a list of texts. Write [text].")
+        if isinstance(texts, Mapping):
+            raise DataError("Got a dictionary; expected a list of texts or a data frame. Write its texts as a list.")
+        if not _is_frame(texts):
+            return list(texts)
+        rows, saved = _records(texts), self._fitted
+        trained = Columns.from_json(saved.record["columns"], saved.labels.task)
+        text, pair = find_asked(rows, list(map(str, texts.columns)), self._config.data, trained, "the data frame")
+        return [texts_of(row, text, pair) for row in rows]
+
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
         if labels is not None:
             found = self._from_lists(texts, labels)
-        elif hasattr(texts, "to_dict"):
-            # A data frame marks what is missing in four ways (None, nan, NaT, NA); rows know one.
-            frame = texts.astype(object).where(texts.notna(), None)
-            rows = [{name: _plain_one(value) for name, value in row.items()} for row in frame.to_dict("records")]
-            found = from_rows(rows, self._config.data)
+        elif _is_frame(texts):
+            found = from_rows(_records(texts), self._config.data)
         else:
             raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
         if not validation:
@@ -263,6 +275,19 @@ class TextClassifier:
 
 def _is_pair(text: Any) -> bool:
     return isinstance(text, (tuple, list)) and len(text) == 2 and all(isinstance(part, str) for part in text)
+
+
+def _is_frame(texts: Any) -> bool:
+    """Whether it is a data frame, of which a series is none."""
+    return hasattr(texts, "to_dict") and hasattr(texts, "columns")
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """The rows of a data frame, which marks what is missing in four ways (None, nan, NaT, NA); rows know one."""
+    if hasattr(frame, "to_dicts"):  # of Polars
+        return list(frame.to_dicts())
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): _plain_one(value) for name, value in row.items()} for row in plain.to_dict("records")]
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:

@@ -194,6 +194,8 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
         return predict_folder(load(model), Path(source), output, options, say)
     if output is not None:
         check_target(output)
+        if output.exists():
+            say(f"{output} is there already, and is replaced at the end")
     return predict_file(load(model), source, output, options, stdin, say)
 
 

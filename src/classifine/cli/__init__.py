@@ -1,7 +1,7 @@
 """The command line: flags in, one call into `run` and its like, lines out.
 
 Standard output carries data only; everything for people goes to standard error. Exit codes: 0 done, 1 a mistake
-that the user can mend (one sentence), 2 wrong usage, 130 interrupted. Nothing heavy is imported before a command runs.
+that the user can mend (one sentence), 2 wrong usage, 130 interrupted, 143 terminated. Nothing heavy is imported before a command runs.
 """
 
 import io
@@ -27,6 +27,14 @@ COMMANDS = (
 )
 
 
+class _Terminated(KeyboardInterrupt):
+    """A batch system's way to stop us; like Ctrl-C it must leave nothing half-written."""
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
+
+
 class _Commands(TyperGroup):
     """The commands, ended our way: typer would meet an interruption without a word and a closed pipe with 1."""
 
@@ -35,8 +43,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            say(f"classifine: {str(error) or 'stopped; nothing half-written was left.'}")
-            sys.exit(130)
+            say(f"classifine: {str(error) or 'stopped; no result is half-written.'}")
+            sys.exit(143 if isinstance(error, _Terminated) else 130)
         except BrokenPipeError:
             # The reader of our output has gone; Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,8 +74,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    # A batch system's way to stop us; like Ctrl-C it must leave nothing half-written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

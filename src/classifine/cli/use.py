@@ -19,6 +19,7 @@ from classifine.cli.flags import (
 )
 from classifine.cli.streams import answer, print_json, say, standard_input
 from classifine.config import build
+from classifine.errors import ConfigError
 from classifine.settings import merge, nested
 
 
@@ -220,7 +221,10 @@ def export(
         str | None,
         typer.Option("--data", metavar="DATA", help="Validation rows for --int8. [default: those of training]"),
     ] = None,
-    max_drop: Annotated[float, typer.Option(min=0, help="Points that --int8 may lose on validation rows.")] = 0.5,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, help="Points that --int8 may lose on validation rows.", show_default="0.5"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -229,10 +233,13 @@ def export(
     In float32 torch is faster than ONNX Runtime, so that one needs --engine onnx.
     """
     from classifine import use
-    from classifine.report.exported import ExportWish
+    from classifine.report.exported import MAX_DROP, ExportWish
 
+    if not int8 and (data or max_drop is not None):
+        raise ConfigError(f"{'--data' if data else '--max-drop'} is for --int8. Add --int8, or leave it out.")
     given = build(merge({"data": {"source": data}} if data else {}, nested(settings or {}))).data
-    sys.stdout.write(f"{use.export(model, to, ExportWish(int8, max_drop, overwrite, given), say)}\n")
+    wish = ExportWish(int8, MAX_DROP if max_drop is None else max_drop, overwrite, given)
+    sys.stdout.write(f"{use.export(model, to, wish, say)}\n")
 
 
 def fill_mask(

@@ -3,6 +3,7 @@
 A file is written under another name and moved into place at the end. It knows nothing about what the rows mean.
 """
 
+import base64
 import contextlib
 import csv
 import gzip
@@ -22,6 +23,7 @@ from classifine.errors import DataError, OutputError
 
 BAR = "|"  # between several labels in a cell
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
+_CHUNK = 4096  # rows of Parquet that are held at once
 _RANDOM = 4  # bytes in the name of a file that is not finished
 
 
@@ -90,7 +92,7 @@ def _write_text(rows: Iterable[Row], file: IO[str], form: str, columns: Sequence
     count = 0
     for row in rows:
         count += 1
-        file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        file.write(_as_json(row) + "\n")
     return count
 
 
@@ -98,7 +100,7 @@ def _write_json(rows: Iterable[Row], file: IO[str]) -> int:
     count = 0
     file.write("[")
     for count, row in enumerate(rows, 1):
-        file.write(("\n" if count == 1 else ",\n") + json.dumps(row, ensure_ascii=False, default=str))
+        file.write(("\n" if count == 1 else ",\n") + _as_json(row))
     file.write("\n]\n")
     return count
 
@@ -124,8 +126,21 @@ def _headed(rows: Iterable[Row], columns: Sequence[str]) -> tuple[list[str], Ite
 
 
 def in_one(value: Any) -> Any:
-    """A value for a cell: several labels are parted by a bar, as they can be read again."""
-    return BAR.join(map(str, value)) if isinstance(value, list) else value
+    """A value for a cell: several labels are parted by a bar, as they can be read again; what is nested is JSON."""
+    if isinstance(value, list) and not any(isinstance(one, (list, dict, bytes, type(None))) for one in value):
+        return BAR.join(map(str, value))
+    if isinstance(value, (list, dict)):
+        return _as_json(value)
+    return _as_text(value) if isinstance(value, bytes) else value
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    """What JSON has no form for, such as a date; bytes are in base64, as is the custom there."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any], columns: Sequence[str]) -> int:
@@ -133,7 +148,7 @@ def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any], c
 
     remaining, count, writer = iter(rows), 0, None
     try:
-        while chunk := list(islice(remaining, 4096)):
+        while chunk := list(islice(remaining, _CHUNK)):
             schema = writer.schema if writer else _schema(chunk, types, columns or list(chunk[0]))
             table = _arrow(chunk, schema)
             writer = writer or pq.ParquetWriter(place, schema)
@@ -148,41 +163,74 @@ def _write_parquet(rows: Iterable[Row], place: Path, types: Mapping[str, Any], c
 
 
 @contextlib.contextmanager
-def _of_one_type() -> Iterator[None]:
+def _of_one_type(name: str) -> Iterator[None]:
     """Turn what Arrow says of values that do not fit into their column into a sentence."""
     import pyarrow as pa
 
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise OutputError(
-            f"A column of the rows holds values of several types ({error}); Parquet expects one. Write .jsonl instead."
+            f"Column '{name}' holds values that no one type of Parquet holds ({error}). Write .jsonl instead."
         ) from None
 
 
-def _schema(chunk: list[Row], types: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """The types that are known, and else those of the first rows; a column that is empty there is taken for text."""
+def column_types(rows: Iterable[Row], columns: Sequence[str]) -> dict[str, Any]:
+    """Arrow's type of each column, wide enough for all rows; OutputError, naming the column, where there is none.
+
+    Whole numbers and others make decimals, keys that some rows lack are there for all; a column that is empty is taken
+    for text.
+    """
     import pyarrow as pa
 
-    def seen(name: str) -> Any:
-        kind = pa.array([row.get(name) for row in chunk]).type
-        return pa.string() if pa.types.is_null(kind) else kind
+    found: dict[str, Any] = dict.fromkeys(columns, pa.null())
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, _CHUNK)):
+        for name, kind in found.items():
+            with _of_one_type(name):
+                found[name] = _wider(kind, pa.array([row.get(name) for row in chunk]).type)
+    for name, kind in found.items():
+        with _of_one_type(name):
+            _check_parquet(name, kind)
+    return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in found.items()}
 
-    with _of_one_type():
-        return pa.schema([(name, types[name] if name in types else seen(name)) for name in columns])
+
+def _wider(one: Any, other: Any) -> Any:
+    import pyarrow as pa
+
+    both = [pa.schema([("", kind)]) for kind in (one, other)]
+    return one if one == other else pa.unify_schemas(both, promote_options="permissive").field(0).type
+
+
+def _check_parquet(name: str, kind: Any) -> None:
+    """Arrow's error where Parquet has no such type, as for objects without a key."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.ParquetWriter(io.BytesIO(), pa.schema([(name, kind)])).close()
+
+
+def _schema(chunk: list[Row], types: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    """The types that are known, and else those of the first rows."""
+    import pyarrow as pa
+
+    seen = column_types(chunk, [name for name in columns if name not in types])
+    return pa.schema([(name, {**seen, **types}[name]) for name in columns])
 
 
 def _arrow(chunk: list[Row], schema: Any) -> Any:
     """Rows as Arrow's table, the same when they are read again: it would cut 1.5 to 1, and leave out keys, to make them fit."""
     import pyarrow as pa
 
-    with _of_one_type():
-        table = pa.Table.from_pylist(chunk, schema=schema)
-        for field in schema:
-            given, kept = [row.get(field.name) for row in chunk], table.column(field.name).to_pylist()
+    arrays = []
+    for field in schema:
+        given = [row.get(field.name) for row in chunk]
+        with _of_one_type(field.name):
+            arrays.append(pa.array(given, field.type))
+            kept = arrays[-1].to_pylist()
             if given != kept and (odd := [one for one, two in zip(given, kept, strict=True) if not _same(one, two)]):
-                raise pa.ArrowInvalid(f"{str(odd[0])[:80]} in '{field.name}', which is of {field.type}")
-    return table
+                raise pa.ArrowInvalid(f"{str(odd[0])[:80]}, where {field.type} is expected")
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _same(given: Any, kept: Any) -> bool:

@@ -18,10 +18,10 @@ from classifine.data.columns import Columns, find_asked
 from classifine.data.encoding import open_binary
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
-from classifine.data.write import check_room, output_form, remove_leftovers, write_rows
+from classifine.data.write import check_room, column_types, output_form, remove_leftovers, write_rows
 from classifine.errors import DataError, OutputError
 from classifine.infer.engine import Engine, open_engine
-from classifine.infer.journal import Journal, Values, version_of
+from classifine.infer.journal import Journal, Values, digest_of
 from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, Answer, Wanted, scored_chunks
 from classifine.model.disk import writing
@@ -98,7 +98,7 @@ def predict_file(
             with writing(output):
                 output.parent.mkdir(parents=True, exist_ok=True)
             # Of standard input nothing can be kept, but nobody else should write to the same file meanwhile.
-            read = [str(given.path.absolute()), *version_of(given.path)] if given.path else []
+            read = [str(given.path.absolute()), digest_of(given.path)] if given.path else []
             job = job_of(saved, engine, read, options, (text, pair))
             changed, whole = ("input",) if options.of_folder else (), options.of_folder
             kept = Journal(output, job, CHUNK, options.start_over, changed, whole)
@@ -210,7 +210,12 @@ def _file(path: Path, options: PredictOptions, target: str | None, say: Say) -> 
         say(f"{path}: {f'rows {first + 1} to {last}' if total else 'no rows'} of {whole} (--shard {number}/{parts})")
     if target is not None and total is not None:
         check_room(target, islice(table.rows(), first, last), total)
-    return _Input(path, form, sample, islice(table.rows(), first, last), total, table.types)
+    types = table.types
+    if target == "parquet" and form in ("jsonl", "json"):
+        # The first rows do not tell what later ones hold, and it should be known before all are judged.
+        columns = list(dict.fromkeys(name for row in sample for name in row))
+        types = column_types(islice(table.rows(), first, last), columns)
+    return _Input(path, form, sample, islice(table.rows(), first, last), total, types)
 
 
 def _about(path: Path) -> int:

@@ -5,6 +5,7 @@ whole chunk; the answers of another job are never thrown away unasked. It knows 
 files only the ending of gzip: the journal is named after the file without its ending, so that a job may go on in another form.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +19,12 @@ from classifine.model.disk import lock, writing
 
 Values = list[Any]
 _TRIES = 10  # to lock a file that is still in its place
+
+
+def digest_of(path: Path) -> str:
+    """What tells the content of a file from any other."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def version_of(path: Path) -> list[int]:
@@ -161,7 +168,8 @@ class Journal:
         parts = sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))
         if set(parts) <= set(self._may_differ):
             return
+        told = [f"{name} (then {other[name]})" if isinstance(other.get(name), str) else name for name in parts]
         raise OutputError(
-            f"{self.path} holds {count} answers of another job, which differs in: {', '.join(parts)}. Give the same command as "
+            f"{self.path} holds {count} answers of another job, which differs in: {', '.join(told)}. Give the same command as "
             "before to go on with it, throw its answers away with --start-over, or change -o."
         )

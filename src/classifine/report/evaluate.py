@@ -69,7 +69,7 @@ class Evaluation:
             return f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}."
         return (
             f"The network does not beat {best.name}: {word} {own:.3f} against {other:.3f}. "
-            f"Use the simpler method, or give more rows or --epochs."
+            "Use the simpler method, or give more rows."
         )
 
     def _with_interval(self, name: str) -> float | dict[str, float]:

@@ -2,12 +2,13 @@
 
 A resample draws as many rows as there are, with replacement, of each true class as many as it has (Efron and
 Tibshirani 1993, "An Introduction to the Bootstrap"), of all small classes together as many as they have; every metric
-is a function of sums over rows, so a resample is a row of weights and all of them are one product of matrices. The
+is a function of sums over rows, so a resample is a row of weights and all of them are one product of matrices. A metric
+that hangs on the sizes of the classes alone, as where all rows got one answer, is drawn without regard to them. The
 quantiles are corrected for bias (chapter 14). It knows nothing about networks or files.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,17 @@ def intervals(truth: NDArray[Any], scores: Floats, decision: Decision, seed: int
     """(low, high) of every metric that `metrics.judge` gives for these scores (rows, labels)."""
     summed = summed_up(truth, scores, decision)
     point = {name: float(value[0]) for name, value in summed.of(np.ones((1, len(truth)))).items()}
-    parts = [summed.of(weights) for weights in resamples(summed, seed)]
-    drawn = {name: np.concatenate([part[name] for part in parts]) for name in point}
+    drawn = _drawn(summed, seed)
+    if fixed := [name for name, value in point.items() if np.ptp(drawn[name]) == 0 and value not in (0.0, 1.0)]:
+        free = _drawn(replace(summed, strata=np.zeros_like(summed.strata)), seed)
+        drawn |= {name: free[name] for name in fixed}
     return {name: _interval(name, drawn[name], value, len(truth)) for name, value in point.items()}
+
+
+def _drawn(summed: Summed, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Every metric in each resample (resamples,)."""
+    parts = [summed.of(weights) for weights in resamples(summed, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def resamples(summed: Summed, seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np.int16]]:
