@@ -75,7 +75,7 @@ BAD_DATA = {
     "no such file": ({}, "zzz.csv", {}, ["No such file", "zzz.csv", "Check the path"]),
     "missing folder": ({}, "absent/a.csv", {}, ["No such file", "The folder", "absent does not exist either"]),
     "no such test file": ({"a.csv": GOOD}, "a.csv", {"test": "b.csv"}, ["No such file", "b.csv"]),
-    "empty file": ({"a.csv": ""}, "a.csv", {}, ["a.csv is empty", "expected rows with a text and a label"]),
+    "empty file": ({"a.csv": ""}, "a.csv", {}, ["a.csv is empty", "expected rows of texts"]),
     "blank lines only": ({"a.csv": "\n\n\n"}, "a.csv", {}, ["a.csv holds no rows", "expected a header line"]),
     "header only": ({"a.csv": "text,label\n"}, "a.csv", {}, ["a.csv holds no rows", "expected a text and a label", "Check the file"]),
     "empty list": ({"a.json": "[]"}, "a.json", {}, ["a.json holds no rows", "Check the file"]),

@@ -35,7 +35,7 @@ def test_chance_is_seldom_taken_for_a_difference():
     found = [compared(seed, 0.0, 400) for seed in range(60)]
     assert sum(one.differences[0].better > 0 for one in found) <= 6
     assert sum(one.differences[1].better > 0 for one in found) <= 8
-    assert found[0].verdict.startswith("No difference that 400 rows could show between B and A: accuracy 0.")
+    assert found[0].verdict.startswith("No difference that 400 rows could show between A and B: accuracy 0.")
 
 
 def test_a_true_difference_is_found_and_named_both_ways():
@@ -46,7 +46,11 @@ def test_a_true_difference_is_found_and_named_both_ways():
     assert found.verdict.startswith("B is better than A on 2000 rows: accuracy 0.9")
     assert found.differences[0].low < found.differences[0].difference < found.differences[0].high
     turned = compare(truth, second, first, (Decision(), Decision()), ("B", "A"))
-    assert turned.verdict.startswith("B is better than A")
+    # Whichever is named first, the better one's number and what it has more come first; only the resamples differ.
+    start = found.verdict.index("accuracy"), found.verdict.index("points")
+    assert turned.verdict[: start[1]] == found.verdict[: start[1]]
+    assert float(found.verdict[start[0] :].split()[1]) > float(found.verdict[start[0] :].split()[3].rstrip(","))
+    assert ", +" in found.verdict[: start[1]]
     assert turned.differences[0].p == found.differences[0].p
     by_name = {one.metric: one for one in found.differences}
     assert by_name["nll"].difference < 0

@@ -38,7 +38,7 @@ def test_a_low_wish_answers_all_and_a_high_one_is_refused():
     truth = np.where(sure > np.median(sure), (answers + 1) % 5, answers)
     with pytest.raises(ConfigError, match=r"--accuracy is 1; 500 validation rows show 0\.\d+ at most"):
         Doubt.fit(logits, truth, Decision()).threshold(1)
-    with pytest.raises(ConfigError, match="--accuracy is for classifiers that choose one label"):
+    with pytest.raises(ConfigError, match="--accuracy and --abstain are for classifiers that choose one label"):
         Doubt.fit(*drawn(500, 3, "multi"), Decision("multi")).threshold(0.9)
 
 

@@ -1,6 +1,7 @@
 """The evaluation: scikit-learn's numbers, simpler methods beside them, and an honest sentence."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,3 +196,12 @@ def test_predictions_of_a_number_come_worst_first():
         {"id": 2, "text": "y", "truth": 2.0, "prediction": 4.0},
         {"id": 1, "text": "x", "truth": 1.0, "prediction": 1.25},
     ]
+
+
+def test_the_verdict_says_where_rows_are_too_few():
+    found = replace(judged(0.9, ("A", 0.3), ("B", 0.8)), intervals={"accuracy": (0.75, 0.95)})
+    assert found.verdict == (
+        "The network beats B: accuracy 0.900 against 0.800; 10 rows are too few to be sure (95 %: 0.750 to 0.950)."
+    )
+    sure = replace(found, intervals={"accuracy": (0.85, 0.95)})
+    assert sure.verdict == "The network beats B: accuracy 0.900 against 0.800."

@@ -24,7 +24,7 @@ from classifine.report.exported import ExportWish
 from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features
-from classifine.train.method import Labelled, choose_method
+from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.probe import STRENGTHS, fit_probe
 from classifine.train.trainer import in_parts
 from classifine.use import export
@@ -331,3 +331,9 @@ def test_what_is_refitted_is_not_averaged(method, says):
     few = Labelled(60, 3, "single", False, True)
     with pytest.raises(ConfigError, match=says):
         choose_method(Train(method=method, seeds=3, keep="average"), Model(), few)
+
+
+def test_labels_of_a_row_or_two_do_not_make_the_others_few():
+    names = [("a",)] * 100 + [("b",)] * 100 + [("A",), ("bb",), ()]
+    assert learnable(names) == 2
+    assert learnable([("a",), ("b",)]) == 2

@@ -74,7 +74,9 @@ class Doubt:
         the rows do not show so much, or where several labels are decided on.
         """
         if not self.answered:
-            raise ConfigError("--accuracy is for classifiers that choose one label; this one does not. Drop it.")
+            raise ConfigError(
+                "--accuracy and --abstain are for classifiers that choose one label; this one does not. Drop it."
+            )
         sure = [self._with_one_more_error(share, reached) for share, _, reached in self.answered]
         fitting = [point for point, least in zip(self.answered, sure, strict=True) if least >= accuracy]
         if not fitting:

@@ -221,10 +221,7 @@ def export(
         str | None,
         typer.Option("--data", metavar="DATA", help="Validation rows for --int8. [default: those of training]"),
     ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(min=0, help="Points that --int8 may lose on validation rows.", show_default="0.5"),
-    ] = None,
+    max_drop: Annotated[float, typer.Option(min=0, help="Points that --int8 may lose on validation rows.")] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
@@ -233,12 +230,12 @@ def export(
     In float32 torch is faster than ONNX Runtime, so that one needs --engine onnx.
     """
     from classifine import use
-    from classifine.report.exported import MAX_DROP, ExportWish
+    from classifine.report.exported import ExportWish
 
-    if not int8 and (data or max_drop is not None):
+    if not int8 and (data or max_drop != ExportWish.max_drop):
         raise ConfigError(f"{'--data' if data else '--max-drop'} is for --int8. Add --int8, or leave it out.")
     given = build(merge({"data": {"source": data}} if data else {}, nested(settings or {}))).data
-    wish = ExportWish(int8, MAX_DROP if max_drop is None else max_drop, overwrite, given)
+    wish = ExportWish(int8, max_drop, overwrite, given)
     sys.stdout.write(f"{use.export(model, to, wish, say)}\n")
 
 

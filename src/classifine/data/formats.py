@@ -75,7 +75,7 @@ def open_table(path: Path, config: Data, form: str | None = None) -> Table:
             raise DataError(f"{path} is a folder; expected a file. Give one of the files in it.")
         form = form or form_of(path)
         if path.stat().st_size == 0:
-            raise NoRowsError(f"{path} is empty; expected rows with a text and a label.")
+            raise NoRowsError(f"{path} is empty; expected rows of texts. Give another.")
         opener = {"parquet": _parquet, "xlsx": _xlsx, "json": _json}.get(form, _text)
         table = opener(path, form, config)
         return replace(table, rows=lambda: _guarded(table.name, table.rows()))

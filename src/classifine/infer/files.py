@@ -19,6 +19,7 @@ from classifine.data.encoding import open_binary
 from classifine.data.formats import Row, form_of, open_table, stream_table
 from classifine.data.read import sample_of
 from classifine.data.write import check_room, column_types, output_form, remove_leftovers, write_rows
+from classifine.doubt import UNLIKE
 from classifine.errors import DataError, OutputError
 from classifine.infer.engine import Engine, open_engine
 from classifine.infer.journal import Journal, Values, digest_of
@@ -91,6 +92,11 @@ def predict_file(
         say(
             f"answers from a score of {answer.threshold:.4f} on: {answer.share:.1%} of validation rows, of which "
             f"{answer.reached:.1%} were right"
+        )
+    if options.wanted.unlike and saved.doubt.rows * UNLIKE < 1:
+        say(
+            f"warning: what is unlike was set by {saved.doubt.rows} validation rows, so little will be found; with "
+            f"{round(1 / UNLIKE)} or more it is told better"
         )
     with ExitStack() as opened:
         journal = None

@@ -192,4 +192,5 @@ def loading(name: str, *more: type[Exception], role: str = "a text classifier") 
     try:
         yield
     except kinds as error:
-        raise ModelError(f"{name} did not load as {role}: {reason(error)} Check the folder or name another.") from error
+        said = reason(error).rstrip(".")
+        raise ModelError(f"{name} did not load as {role}: {said}. Check the files of it, or name another.") from error

@@ -100,8 +100,7 @@ def _metadata(record: Mapping[str, Any], evaluation: Mapping[str, Any], title: s
         EvalResult(
             task_type="text-classification", dataset_type=judged.get("file") or name,
             dataset_name=judged.get("file") or name, dataset_config=subset,
-            # Rows that were cut for the report were cut from the source's train rows.
-            dataset_split="test" if judged.get("file") else judged.get("split") or "train",
+            dataset_split="test" if judged.get("file") else judged.get("split") or "held-out",
             metric_type=HUB_METRICS.get(metric, metric), metric_name=metric, metric_value=round(value, 4),
         )
         for metric, value in _headline(record, evaluation).items()
@@ -252,7 +251,7 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     yield "\n".join(["| metric | value | 95 % interval |", "| --- | --- | --- |", *lines])
     yield from (f"O{line[1:]}." for line in seed_lines(record, record["task"]))
     if evaluation.get("uncalibrated"):
-        before, own = evaluation["uncalibrated"]["ece"], record["calibration"]["temperature"]
+        before, own = evaluation["uncalibrated"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
         left_out = record["calibration"].get("left_out")
         rows = (
@@ -263,10 +262,14 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         where = (
             "in the weights" if record["calibration"]["folded"] else f"which {others_load_by(record)} does not apply"
         )
-        yield (
-            f"The scores are calibrated on {rows} ({how}, {where}): their expected calibration error on "
-            f"these rows is {metric_value(found['ece']):.4f}, without it {before:.4f}."
-        )
+        words = {"ece": "expected calibration error", "brier": "Brier score", "nll": "negative log-likelihood"}
+        told = ", ".join(
+            f"{word} {metric_value(found[name]):.4f} (without it {before[name]:.4f})"
+            for name, word in words.items() if name in found and before.get(name) is not None
+        )  # fmt: skip
+        worse = metric_value(found["nll"]) > before["nll"]
+        harm = " By the last it made the scores of these rows worse: the rows that it was fitted on were few." * worse
+        yield f"The scores are calibrated on {rows} ({how}, {where}). On these rows: {told}.{harm}"
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
         named = zip(evaluation["baselines"], others, strict=True)

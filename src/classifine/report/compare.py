@@ -52,14 +52,17 @@ class Comparison:
     def verdict(self) -> str:
         """One plain sentence."""
         found = self.differences[0]
-        word, points = found.metric.replace("_", " "), 100 * found.difference
+        # The one that is better stands first, and the difference is what it has more.
+        turned = found.better == 2
+        names, values = ((pair[::-1] if turned else pair) for pair in (self.names, (found.first, found.second)))
+        points = [100 * (one if turned else -one) for one in (found.difference, found.low, found.high)]
+        low, high = sorted(points[1:])
         numbers = (
-            f"{word} {found.second:.4f} against {found.first:.4f}, {points:+.2f} points "
-            f"(95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}), p = {found.p:.3g} by {found.test}"
+            f"{found.metric.replace('_', ' ')} {values[0]:.4f} against {values[1]:.4f}, {points[0]:+.2f} points "
+            f"(95 %: {low:+.2f} to {high:+.2f}), p = {found.p:.3g} by {found.test}"
         )
         if not found.better:
-            return f"No difference that {self.rows} rows could show between {self.names[1]} and {self.names[0]}: {numbers}."
-        names = self.names if found.better == 1 else self.names[::-1]
+            return f"No difference that {self.rows} rows could show between {names[0]} and {names[1]}: {numbers}."
         return f"{names[0]} is better than {names[1]} on {self.rows} rows: {numbers}."
 
     def as_json(self) -> dict[str, Any]:

@@ -65,8 +65,12 @@ class Evaluation:
         if best is None:
             return f"{word.capitalize()} {own:.3f} on {self.rows} rows."
         other = best.metrics[name]
+        low, high = self.intervals.get(name, (own, own))
         if own > other:
-            return f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}."
+            # By chance alone it could be as low as the other is.
+            sure = low > other or name not in self.intervals
+            doubt = f"; {self.rows} rows are too few to be sure (95 %: {low:.3f} to {high:.3f})"
+            return f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}{doubt * (not sure)}."
         return (
             f"The network does not beat {best.name}: {word} {own:.3f} against {other:.3f}. "
             "Use the simpler method, or give more rows."

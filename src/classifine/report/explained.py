@@ -73,13 +73,14 @@ def _headline(one: Explanation) -> str:
 def _notes(one: Explanation) -> Iterator[str]:
     """What one must know to read the numbers."""
     if one.gap is None:
-        yield "A word adds what the logit, or the number, loses when the word is left out."
+        yield "A word adds what the label's logit (of numbers: the number) loses when the word is left out."
     else:
         together = sum(word.attribution for word in one.words)
         yield (
-            f"Together the words add {together:+.3f} to the logit, or the number, of a text of padding "
-            f"(integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
+            f"Together the words add {together:+.3f} to the label's logit (of numbers: to the number) that an empty text "
+            f"has (integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
         )
+    yield "Logits of other labels rise and fall with the same words, and the label whose logit is highest is chosen."
     if one.windows > 1:
         behind = sum(not word.read for word in one.words)
         known = (

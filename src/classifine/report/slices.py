@@ -69,7 +69,8 @@ def _by_length(texts: Sequence[Text], worth: NDArray[np.float64], metric: str) -
     for low, high in zip([-1, *ends[:-1]], ends, strict=True):
         inside = (lengths > low) & (lengths <= high)
         name = f"more than {low} characters" if high == ends[-1] and low >= 0 else f"up to {high} characters"
-        yield from _slice("length", name, worth[inside], metric)
+        # Ties make a quarter a little smaller than it should be.
+        yield from _slice("length", name, worth[inside], metric, LEAST // 2)
 
 
 def _by_language(languages: Sequence[str | None], worth: NDArray[np.float64], metric: str) -> Iterator[Slice]:
@@ -81,7 +82,9 @@ def _by_language(languages: Sequence[str | None], worth: NDArray[np.float64], me
         yield from _slice("language", code, worth[rows], metric)
 
 
-def _slice(kind: Literal["length", "language"], name: str, worth: NDArray[np.float64], metric: str) -> Iterator[Slice]:
-    if len(worth) >= LEAST:
+def _slice(
+    kind: Literal["length", "language"], name: str, worth: NDArray[np.float64], metric: str, least: int = LEAST
+) -> Iterator[Slice]:
+    if len(worth) >= least:
         error = float(worth.std() / math.sqrt(len(worth)))
         yield Slice(kind, name, len(worth), metric, float(worth.mean()), error)

@@ -34,7 +34,7 @@ from classifine.train.few import learn
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
-from classifine.train.method import Labelled, choose_method
+from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
 from classifine.train.recipe import Recipe
@@ -264,7 +264,7 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
-    data = Labelled(len(rows), len(labels), labels.task, paired(rows), base.pooling is not None)
+    data = Labelled(len(rows), learnable(rows.names), labels.task, paired(rows), base.pooling is not None)
     method, why = choose_method(config.train, config.model, data)
     # A probe reads the text that is summed up; what fine-tuning reads is the family's own choice.
     pooling = None if method == "finetune" else base.pooling or "mean"

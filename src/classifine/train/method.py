@@ -3,7 +3,10 @@
 Where it crosses from one to the other is written in `train.choose`. It knows nothing about texts or networks.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
@@ -19,9 +22,13 @@ STEPS = (
 )  # fmt: skip
 
 
+# Rows of a label at least, for it to count: a spelling mistake in one row is a label too, and says nothing of the others.
+LEAST_ROWS = 4
+
+
 @dataclass(frozen=True)
 class Labelled:
-    """What of the data and the base the method depends on: training `rows`, `labels`, whether they are `pairs` of texts,
+    """What of the data and the base the method depends on: training `rows`, `labels` that have some rows, whether they are `pairs` of texts,
     and whether the base is a `sentence_encoder`.
     """
 
@@ -30,6 +37,12 @@ class Labelled:
     task: Task
     pairs: bool
     sentence_encoder: bool
+
+
+def learnable(names: Iterable[Sequence[str]]) -> int:
+    """How many labels have rows enough to be learned from, by the labels of each row; all of them where none has."""
+    counts = Counter(chain.from_iterable(names))
+    return sum(count >= LEAST_ROWS for count in counts.values()) or len(counts)
 
 
 def choose_method(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:

@@ -16,7 +16,7 @@ from classifine.metrics import LOWER_IS_BETTER
 from classifine.model.base import Base, find_base
 from classifine.say import Say
 from classifine.train.fit import fit, ready, seeded
-from classifine.train.method import Labelled, choose_method
+from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.progress import Watched, rank
 from classifine.train.recipe import Method, Recipe
 from classifine.train.search import Space, Trial, space_of
@@ -94,7 +94,7 @@ def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, 
 
     def suited(part: Split) -> tuple[Method, str]:
         labels = data.labels
-        known = Labelled(len(part), len(labels), labels.task, paired(part), base.pooling is not None)
+        known = Labelled(len(part), learnable(part.names), labels.task, paired(part), base.pooling is not None)
         return choose_method(config.train, config.model, known)
 
     method, why = suited(data.three.train)

@@ -14,7 +14,7 @@ from classifine.report.page.missing import lacks
 
 # What the metrics are, for who has not met them.
 MEANING = {
-    "accuracy": "share of rows with the right label", "macro_f1": "F1 of each class, averaged over classes",
+    "accuracy": "share of rows with the right label", "macro_f1": "F1 of each class, averaged over those that occur; of several labels a text over all",
     "weighted_precision": "share of answers that are right, classes weighted by their rows",
     "weighted_recall": "share of true rows that are found, classes weighted by their rows",
     "micro_precision": "share of all answers that are right", "micro_recall": "share of all true labels that are found",
@@ -25,8 +25,8 @@ MEANING = {
     "weighted_f1": "F1 of each class, averaged over rows", "micro_f1": "F1 over all decisions together",
     "sample_f1": "F1 of each row, averaged over rows", "subset_accuracy": "share of rows with all labels right",
     "ranking_precision": "how high the true labels stand when labels are ordered by score",
-    "macro_precision": "share of answers that are right, averaged over classes",
-    "macro_recall": "share of true rows that are found, averaged over classes",
+    "macro_precision": "share of answers that are right, averaged as macro_f1 is",
+    "macro_recall": "share of true rows that are found, averaged as macro_f1 is",
     "mcc": "Matthews correlation: 0 is chance, 1 is perfect", "nll": "negative log-likelihood, lower is better",
     "brier": "mean squared error of the scores, lower is better",
     "ece": "expected calibration error: distance of scores from shares that come true, lower is better",
