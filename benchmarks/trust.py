@@ -5,7 +5,8 @@
 Trains classifiers with the defaults (kept under --runs, as are their logits) and prints one table for each promise:
 
 - the expected calibration error of test rows with and without the temperature that validation rows gave;
-- how many of 500 resamples of test rows have a 95 % interval that holds the value of all test rows;
+- how many of 500 resamples of test rows, as many as there are and only 1,000, have a 95 % interval that holds the value
+  of all test rows;
 - how often the sets of labels, by validation rows, hold the truth of test rows;
 - how often `compare` finds a difference between two equal classifiers, and between two with a true gap of two points:
   resamples of test rows on which the answers of two seeds are exchanged at random, and for the gap are then made wrong;
@@ -39,16 +40,12 @@ from classifine.model.folder import Saved, load
 from classifine.report.compare import compare
 from classifine.report.intervals import intervals, summed_up
 
-SETS = {
-    "ag_news": accuracy.SETS["ag_news"],
-    "twitter": accuracy.SETS["twitter"],
-    "go_emotions": ("go_emotions/train.jsonl", "go_emotions/dev.jsonl"),
-}
+SETS = ("ag_news", "twitter", "go_emotions")
 OTHERS = {
     "SIB-200, German": ("sib200_deu_Latn", "text"),
     "Twitter financial topics": ("twitter_financial_news_topic/validation.jsonl", "text"),
 }
-RESAMPLES, DRAWN = 500, 1000
+RESAMPLES, FEW = 500, 1000
 PAIRS, PAIR_ROWS, GAP = 100, 4000, 0.02
 
 
@@ -97,8 +94,8 @@ def calibration(every: dict[str, list[Judged]]) -> Iterator[str]:
 
 
 def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
-    yield f"| set | metric | all test rows | held by the intervals of {RESAMPLES} x {DRAWN} rows |"
-    yield "| --- " * 4 + "|"
+    yield f"| set | metric | all test rows | held by the intervals of {RESAMPLES} resamples | of {RESAMPLES} x {FEW} rows |"
+    yield "| --- " * 5 + "|"
     for name, runs in every.items():
         run = runs[0]
         decision, draw = run.saved.decision, np.random.default_rng(0)
@@ -107,11 +104,12 @@ def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
             key: float(value[0])
             for key, value in summed_up(truth, scores, decision).of(np.ones((1, len(truth)))).items()
         }
-        held = dict.fromkeys(whole, 0)
-        for i in range(RESAMPLES):
-            rows = draw.integers(0, len(truth), DRAWN)
-            for key, (low, high) in intervals(truth[rows], scores[rows], decision, seed=i).items():
-                held[key] += low <= whole[key] <= high
+        held = [dict.fromkeys(whole, 0) for _ in range(2)]
+        for found, size in zip(held, (len(truth), FEW), strict=True):
+            for i in range(RESAMPLES):
+                rows = draw.integers(0, len(truth), size)
+                for key, (low, high) in intervals(truth[rows], scores[rows], decision, seed=i).items():
+                    found[key] += low <= whole[key] <= high
         shown = (
             "accuracy",
             "macro_f1",
@@ -125,7 +123,8 @@ def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
         )
         for key in shown:
             if key in whole and not (key == "micro_f1" and "accuracy" in whole):
-                yield f"| {name} | {key} | {whole[key]:.4f} | {held[key] / RESAMPLES:.1%} |"
+                shares = " | ".join(f"{found[key] / RESAMPLES:.1%}" for found in held)
+                yield f"| {name} | {key} | {whole[key]:.4f} | {shares} |"
 
 
 def conformal(every: dict[str, list[Judged]]) -> Iterator[str]:
@@ -242,7 +241,7 @@ def unlike(run: Judged, data: Path) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43])
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
     args = parser.parse_args()
@@ -250,7 +249,7 @@ def main() -> None:
     every: dict[str, list[Judged]] = {}
     for seed in args.seeds:
         for name in args.sets:
-            files = (args.data / file for file in SETS[name])
+            files = (args.data / file for file in accuracy.SETS[name])
             every.setdefault(name, []).append(judged(accuracy.train(*files, name, seed, args.runs)))
     tables = [calibration(every), coverage(every), conformal(every), comparisons(every)]
     if "ag_news" in every:
