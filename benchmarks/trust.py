@@ -5,8 +5,8 @@
 Trains classifiers with the defaults (kept under --runs, as are their logits) and prints one table for each promise:
 
 - the expected calibration error of test rows with and without the temperature that validation rows gave;
-- how many of 500 resamples of test rows, as many as there are and only 1,000, have a 95 % interval that holds the value
-  of all test rows;
+- how many of 2,000 resamples of test rows, and of 500 of only 1,000 rows, have a 95 % interval that holds the value of
+  all test rows;
 - how often the sets of labels, by validation rows, hold the truth of test rows;
 - how often `compare` finds a difference between two equal classifiers, and between two with a true gap of two points:
   resamples of test rows on which the answers of two seeds are exchanged at random, and for the gap are then made wrong;
@@ -45,7 +45,8 @@ OTHERS = {
     "SIB-200, German": ("sib200_deu_Latn", "text"),
     "Twitter financial topics": ("twitter_financial_news_topic/validation.jsonl", "text"),
 }
-RESAMPLES, FEW = 500, 1000
+RESAMPLES = 2000  # of test rows, as many as there are
+SMALL, FEW = 500, 1000  # and so many of fewer rows
 PAIRS, PAIR_ROWS, GAP = 100, 4000, 0.02
 
 
@@ -94,7 +95,7 @@ def calibration(every: dict[str, list[Judged]]) -> Iterator[str]:
 
 
 def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
-    yield f"| set | metric | all test rows | held by the intervals of {RESAMPLES} resamples | of {RESAMPLES} x {FEW} rows |"
+    yield f"| set | metric | all test rows | held by the intervals of {RESAMPLES} resamples | of {SMALL} of {FEW} rows |"
     yield "| --- " * 5 + "|"
     for name, runs in every.items():
         run = runs[0]
@@ -105,8 +106,9 @@ def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
             for key, value in summed_up(truth, scores, decision).of(np.ones((1, len(truth)))).items()
         }
         held = [dict.fromkeys(whole, 0) for _ in range(2)]
-        for found, size in zip(held, (len(truth), FEW), strict=True):
-            for i in range(RESAMPLES):
+        times = ((RESAMPLES, len(truth)), (SMALL, FEW))
+        for found, (count, size) in zip(held, times, strict=True):
+            for i in range(count):
                 rows = draw.integers(0, len(truth), size)
                 for key, (low, high) in intervals(truth[rows], scores[rows], decision, seed=i).items():
                     found[key] += low <= whole[key] <= high
@@ -123,7 +125,7 @@ def coverage(every: dict[str, list[Judged]]) -> Iterator[str]:
         )
         for key in shown:
             if key in whole and not (key == "micro_f1" and "accuracy" in whole):
-                shares = " | ".join(f"{found[key] / RESAMPLES:.1%}" for found in held)
+                shares = " | ".join(f"{found[key] / count:.1%}" for found, (count, _) in zip(held, times, strict=True))
                 yield f"| {name} | {key} | {whole[key]:.4f} | {shares} |"
 
 

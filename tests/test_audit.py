@@ -481,14 +481,16 @@ def test_every_mistake_of_a_reviewed_list_is_told_and_nothing_written(tickets, t
             (5, "label-error", "praise", texts[4], "relabel"),
             (5, "label-error", "payment", texts[4], "relabel"),
             (6, "near-duplicate", "row 2 of train", texts[5], "relabel"),
+            (9999, "label-error", "praise", texts[6], "drop"),
         ],
         ("row", "kind", "suggested", "text", "action"),
     )
     with pytest.raises(DataError) as caught:
         auditing.apply(build({"data": {"source": str(tickets)}}), reviewed, tmp_path / "new.csv", False, quiet)
     told = str(caught.value).splitlines()
-    assert len(told) == 6
-    for number, word in enumerate(("nonsense", "'erase'", "another text", "'x'", "another label", "row 2 of train")):
+    words = ("nonsense", "'erase'", "another text", "'x'", "another label", "row 2 of train", "row 9999 of train")
+    assert len(told) == len(words)
+    for number, word in enumerate(words):
         assert word in told[number]
     assert not (tmp_path / "new.csv").exists()
 

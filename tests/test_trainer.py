@@ -90,6 +90,19 @@ def test_bf16_leaves_a_network_that_answers_in_float32(base, halves, tmp_path):
         assert torch.allclose(network.eval()(ids).logits, plain(ids).logits, atol=1e-6)
 
 
+def test_a_network_that_is_trained_again_is_trained_in_bf16_again(base, halves, tmp_path):
+    network, found = fresh(base), []
+    network.base_model.embeddings.register_forward_hook(
+        lambda module, *_: found.append(torch.is_autocast_enabled("cpu")) if module.training else None
+    )
+    for _ in range(2):
+        found.clear()
+        with quiet_transformers():
+            recipe = recipe_for(halves[0], epochs=1, precision="bf16")
+            train(network, *halves, 0, recipe, str(tmp_path), lambda line: None)
+        assert found == [True] * len(found) != []
+
+
 def test_the_same_seed_gives_the_same_history(base, halves, tmp_path):
     transformers_seed(3)
     first = fit(base, *halves, tmp_path / "a", epochs=1)[1]

@@ -54,7 +54,9 @@ def read_review(path: Path, found: Splits, labels: Labels, cells: Mapping[str, C
     for number, line in enumerate(lines, 1):
         try:
             place, action = _place(line, found), _action(line)
-            _known_again(line, texts.get(place))
+            if place not in texts:
+                raise ValueError(f"is about row {place[1]} of {place[0]}, which the data does not have. Name another")
+            _known_again(line, texts[place])
             if action == "drop":
                 dropped.add(place)
             elif action == "relabel":

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 from classifine.errors import OutputError
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that is full or read-only
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK = (*FULL, errno.EROFS)  # a disk that is full or read-only
 
 
 @contextlib.contextmanager
@@ -42,8 +43,8 @@ def writing(target: Path, only: Collection[int] = ()) -> Iterator[None]:
     except OSError as error:
         if only and error.errno not in only:
             raise
-        reason = error.strerror or error
-        raise OutputError(f"{target} cannot be written: {reason}. Free some space or give another folder.") from error
+        remedy = "Free some space or give another folder." if error.errno in FULL else "Give another folder."
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}. {remedy}") from error
 
 
 def lock(file: IO[bytes] | int) -> bool | None:

@@ -176,8 +176,9 @@ def walk(
         best.restore(network)
     finally:
         pace.close()
-        # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not.
-        for name in ("forward", "_original_forward"):
+        # accelerate leaves a forward in bf16 on the object: the report would be in bf16, the saved folder not. And its
+        # mark: what has it is not prepared again, so a second training of the network would be in float32.
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
             vars(network).pop(name, None)
     seconds = time.monotonic() - start
     rate = len(rows) * len(history.epochs) / seconds
