@@ -89,7 +89,7 @@ def test_the_published_card_is_complete_and_parsed_by_the_hubs_own_client(told, 
     evaluation = json.loads((trained / "evaluation.json").read_text("utf-8"))
     found = {result.metric_name: result.metric_value for result in data.eval_results}
     assert found["accuracy"] == round(evaluation["metrics"]["accuracy"]["value"], 4)
-    assert {result.dataset_split for result in data.eval_results} == {"train"}  # which the test rows were cut from
+    assert {result.dataset_split for result in data.eval_results} == {"held-out"}  # cut from train rows
     assert (data.license, data.library_name, data.pipeline_tag) == ("mit", "transformers", "text-classification")
     assert data.model_name == "tickets"
     assert 'pipeline("text-classification", "maria/tickets", truncation=True)' in text

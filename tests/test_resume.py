@@ -145,12 +145,12 @@ def test_what_one_form_cannot_hold_goes_on_in_another(trained, tmp_path, monkeyp
     monkeypatch.setattr(predict, "CHUNK", 32)
     monkeypatch.setattr(files, "CHUNK", 32)
     source, said = tmp_path / "in.jsonl", []
-    rows = [{"text": text, "mixed": i} for i, (text, _) in enumerate(made_up(63))] + [{"text": "late", "mixed": "x"}]
+    rows = [{"text": text, "number": i} for i, (text, _) in enumerate(made_up(64))]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     def refusing(rows, path, *rest):
         list(rows)
-        raise OutputError("A column holds values of several types. Write .jsonl instead.")
+        raise OutputError("This form does not hold such rows. Write .jsonl instead.")
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_rows", refusing)
