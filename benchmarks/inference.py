@@ -3,7 +3,7 @@
     python benchmarks/inference.py [--data DIR] [--sets ag_news twitter reuters] [--rows 600] [--rounds 5] [--runs DIR]
 
 For each set a classifier is trained once (on 3,000 rows for 3 epochs, kept under --runs) and exported four ways. Then each side
-answers the same test rows in a process of its own, round after round in random order: transformers' pipeline one
+answers the same test rows in a process of its own that stays, round after round in random order: transformers' pipeline one
 text at a time and in batches of 32, the CrossEncoder of sentence-transformers, ONNX Runtime in float32 on batches of
 32, and classifine with each engine. Loading and the first batch are not counted; tokenising is. Prints a table in
 Markdown for each set: rows per second, how many times the pipeline at its best (median and spread over the rounds),
@@ -11,7 +11,6 @@ milliseconds for one short text, the headline metric on these rows, and the shar
 """
 
 import argparse
-import json
 import random
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import in_turn, serve
 
 from classifine.config import build
 from classifine.data.columns import Columns
@@ -137,46 +137,30 @@ def parts(texts: list[str]) -> list[list[str]]:
     return [texts[start : start + 32] for start in range(0, len(texts), 32)]
 
 
-def measure(side: str, folder: Path, data: Path, name: str, count: int) -> dict[str, Any]:
-    """One round of one side, in this process."""
+def work(side: str, folder: Path, data: Path, name: str, count: int) -> None:
+    """Answer the rows whenever it is this side's turn, in this process."""
     saved = load(folder)
     texts, truth = rows_of(saved, data, name, count)
     answer = answerer(side, folder, saved)
     answer(texts[:64])
-    start = time.perf_counter()
-    scores = answer(texts)
-    seconds = time.perf_counter() - start
-    singles = []
-    for _ in range(60):
-        begin = time.perf_counter()
-        answer([SHORT])
-        singles.append(1000 * (time.perf_counter() - begin))
     metric = HEADLINE[saved.labels.task][0]
-    given = saved.decision.choose(scores)
-    return {
-        "rows_per_second": len(texts) / seconds, "one_text_ms": statistics.median(singles[10:]),
-        "metric": judge(truth, scores, saved.decision)[metric], "name": metric, "answers": given.tolist(),
-    }  # fmt: skip
 
+    def measure() -> dict[str, Any]:
+        start = time.perf_counter()
+        scores = answer(texts)
+        seconds = time.perf_counter() - start
+        singles = []
+        for _ in range(60):
+            begin = time.perf_counter()
+            answer([SHORT])
+            singles.append(1000 * (time.perf_counter() - begin))
+        given = saved.decision.choose(scores)
+        return {
+            "rows_per_second": len(texts) / seconds, "one_text_ms": statistics.median(singles[10:]),
+            "metric": judge(truth, scores, saved.decision)[metric], "name": metric, "answers": given.tolist(),
+        }  # fmt: skip
 
-def in_a_process(side: str, folder: Path, args: argparse.Namespace, name: str) -> dict[str, Any] | None:
-    flags = [
-        "--side",
-        side,
-        "--folder",
-        str(folder),
-        "--data",
-        str(args.data),
-        "--sets",
-        name,
-        "--rows",
-        str(args.rows),
-    ]
-    done = subprocess.run([sys.executable, __file__, *flags], capture_output=True, text=True)
-    if done.returncode:
-        print(f"{side}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}", file=sys.stderr)
-        return None
-    return json.loads(done.stdout.splitlines()[-1])
+    serve({}, measure)
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -210,16 +194,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        print(json.dumps(measure(args.side, args.folder, args.data, args.sets[0], args.rows)))
+        work(args.side, args.folder, args.data, args.sets[0], args.rows)
         return
     for name in args.sets:
         folder = prepare(name, args.data, args.runs)
-        found: dict[str, list[dict[str, Any]]] = {side: [] for side in (*PIPELINES, *OTHERS, *OURS)}
-        for number in range(args.rounds):
-            for side in random.Random(number).sample(list(found), len(found)):
-                run = in_a_process(side, folder, args, name)
-                found[side] += [run] if run else []
-        table({side: runs for side, runs in found.items() if runs}, name)
+        rest = ["--folder", str(folder), "--data", str(args.data), "--sets", name, "--rows", str(args.rows)]
+        sides = (*PIPELINES, *OTHERS, *OURS)
+        _, found = in_turn({side: [__file__, "--side", side, *rest] for side in sides}, args.rounds)
+        table(found, name)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ each weight outside the embeddings and each real token).
 """
 
 import argparse
-import json
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import in_turn, serve
 
 from classifine.config import DEFAULT_BASE, Train, build
 from classifine.data.encode import encode
@@ -137,7 +136,7 @@ def products(seconds: float) -> dict[str, float]:
 
 
 def work(side: str, source: Path, seconds: float) -> None:
-    """Answer each line of standard input with one measurement, as JSON."""
+    """Measure one side whenever it is its turn."""
     ask: Callable[[], dict[str, float]]
     if side == PRODUCTS:
         products(seconds)
@@ -150,9 +149,7 @@ def work(side: str, source: Path, seconds: float) -> None:
             count *= 2
         count = min(SAMPLE // 2, batch * max(1, round(seconds * tried["rows"] / tried["seconds"] / batch)))
         ask, weights = (lambda: trained.epoch(count)), trained.weights
-    print(json.dumps({"weights": weights}), flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(ask()), flush=True)
+    serve({"weights": weights}, ask)
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -161,34 +158,9 @@ def spread(values: list[float], digits: int) -> str:
 
 def measured(source: Path, rounds: int, seconds: float) -> tuple[dict[str, list[dict[str, float]]], int]:
     """(every side's rounds, the weights outside the embeddings)."""
-    sides = (OURS, *PLAIN, PRODUCTS)
-    workers = {}
-    results: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
-    weights = 0
-    try:
-        for side in sides:
-            command = [sys.executable, __file__, "--side", side, "--source", str(source), "--seconds", str(seconds)]
-            workers[side] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            weights = max(weights, int(answer(workers[side])["weights"]))
-        for number in range(rounds):
-            for side in random.Random(number).sample(sides, len(sides)):
-                worker = workers[side]
-                assert worker.stdin is not None
-                worker.stdin.write("\n")
-                worker.stdin.flush()
-                results[side].append(answer(worker))
-    finally:
-        for worker in workers.values():
-            worker.kill()
-            worker.wait()
-    return results, weights
-
-
-def answer(worker: Any) -> dict[str, float]:
-    line = worker.stdout.readline()
-    if not line:
-        sys.exit("A side ended before it answered; its reason stands above.")
-    return json.loads(line)
+    rest = ["--source", str(source), "--seconds", str(seconds)]
+    ready, results = in_turn({side: [__file__, "--side", side, *rest] for side in (OURS, *PLAIN, PRODUCTS)}, rounds)
+    return results, max(int(said["weights"]) for said in ready.values())
 
 
 def main() -> None:
