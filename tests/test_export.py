@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,11 @@ from conftest import TOPICS, made_up
 
 from classifine import TextClassifier, use
 from classifine.config import Data
+from classifine.data.encode import pad_id, tokenise
 from classifine.data.read import from_lists
 from classifine.errors import ConfigError, DataError, ModelError
 from classifine.infer.engine import open_engine
+from classifine.infer.forward import logits_by_batch
 from classifine.infer.predict import text_logits
 from classifine.model.folder import load
 from classifine.report import exported as exporting
@@ -57,6 +60,41 @@ def test_float32_answers_as_torch_does(exported, target):
     assert np.abs(found - exact).max() < 1e-5
     rough = saved.decision.scores(text_logits(saved, TEXTS, open_engine(saved, target, "int8")))
     assert 1e-5 < np.abs(rough - exact).max() < 0.2
+
+
+def test_many_batches_are_answered_side_by_side_in_their_order(exported):
+    saved = load(exported[0])
+    texts = TEXTS * 3
+
+    def never(batch):
+        raise AssertionError("one batch after the other")
+
+    # A text a batch, and a few.
+    for tokens in (1, 64):
+        engine = replace(open_engine(saved, "openvino", "float32"), run=never, tokens=tokens)
+        assert np.abs(text_logits(saved, texts, engine) - text_logits(saved, texts)).max() < 1e-4
+        # Somebody who takes one answer only, and somebody who takes all of them after that.
+        columns = tokenise(texts, saved.reader, saved.max_length)
+        with closing(logits_by_batch(engine, columns, pad_id(saved.reader))) as some:
+            first = next(some)
+        again = list(logits_by_batch(engine, columns, pad_id(saved.reader)))
+        assert first[0] == again[0][0]
+        assert np.array_equal(first[1], again[0][1])
+        assert sorted(i for rows, _ in again for i in rows) == list(range(len(texts)))
+
+
+def test_a_batch_that_cannot_be_answered_ends_the_others(exported):
+    engine = open_engine(load(exported[0]), "openvino", "float32")
+    ids = np.ones((1, 3), dtype=np.int64)
+    good = {"input_ids": ids, "attention_mask": ids}
+
+    def batches():
+        yield from [good] * 5
+        raise ValueError("no sixth")
+
+    with pytest.raises(ValueError, match="no sixth"):
+        list(engine.each(batches()))
+    assert len(list(engine.each([good] * 20))) == 20
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -8,8 +8,9 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,12 @@ from classifine.model.network import fastest_device, processors
 Batch = dict[str, NDArray[np.int64]]
 # Rows x longest row of a batch: on a processor what its caches like, on a GPU enough to keep it busy.
 BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 65536
+# What runs an exported network costs next to nothing for each batch, and small ones stay in a core's own cache.
+EXPORTED_BATCH_TOKENS = 1024
+# Batches from which on OpenVINO works on several side by side, a thread each, in place of one with all threads. That is
+# faster by a sixth, but needs the network compiled in another way. It hangs on the batches of a call alone, so that a job
+# that is stopped and goes on computes each of its rows as it would have.
+MANY = 16
 # Where a classifier was exported this is the order in which engines are tried, the fastest first; benchmarks/inference.py
 # measures them.
 FASTEST = (
@@ -158,18 +165,35 @@ def run_torch(network: Any, batch: Batch, precision: str, taken: Callable[[Any, 
 
 @dataclass(frozen=True)
 class ExportedEngine:
-    """An exported network; `run` is the runtime's own call, `inputs` the columns that it takes."""
+    """An exported network; `inputs` are the columns that it takes.
+
+    `run` is the runtime's own call for one batch; `run_each`, where there is one, answers many batches in their order.
+    """
 
     name: str
     width: int
     inputs: tuple[str, ...]
-    run: Any
-    tokens: int = BATCH_TOKENS
+    run: Callable[[Batch], Any]
+    run_each: Callable[[Iterable[Batch]], Iterator[Any]] | None = None
+    tokens: int = EXPORTED_BATCH_TOKENS
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a batch."""
-        given = {name: batch[name] if name in batch else np.zeros_like(batch["input_ids"]) for name in self.inputs}
-        return np.asarray(self.run(given), dtype=np.float32)
+        return np.asarray(self.run(self._given(batch)), dtype=np.float32)
+
+    def each(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.float32]]:
+        """The logits of many batches, in their order."""
+        if self.run_each is None:
+            return map(self, batches)
+        return (np.asarray(found, dtype=np.float32) for found in self.run_each(map(self._given, batches)))
+
+    def _given(self, batch: Batch) -> Batch:
+        return {name: batch[name] if name in batch else np.zeros_like(batch["input_ids"]) for name in self.inputs}
+
+
+def answered(engine: Engine, batches: Iterable[Batch], count: int) -> Iterator[NDArray[np.float32]]:
+    """The logits of `count` batches, in their order."""
+    return engine.each(batches) if isinstance(engine, ExportedEngine) and count >= MANY else map(engine, batches)
 
 
 def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> Engine:
@@ -228,22 +252,43 @@ def open_exported(path: Path, precision: str, width: int) -> Engine:
 
 
 def _openvino(path: Path, precision: str, width: int) -> Engine:
-    core = unreported("openvino").Core()
+    runtime = unreported("openvino")
+    core = runtime.Core()
     # What int8 leaves in floating point may as well be bfloat16, where the processor multiplies it by itself. Float32
     # must be asked for: OpenVINO would choose bfloat16 there, and scores would change by 1e-2.
     narrow = precision == "bf16" or (
         precision == "int8" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     )
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if narrow else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": _cores(),
-    }
-    compiled = core.compile_model(core.read_model(path), "CPU", settings)
-    request = compiled.create_infer_request()
-    inputs = tuple(port.get_any_name() for port in compiled.inputs)
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if narrow else "f32", "INFERENCE_NUM_THREADS": _cores()}
+    network = core.read_model(path)
+
+    @cache
+    def one() -> Any:
+        return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+
+    @cache
+    def many() -> Any:
+        return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "THROUGHPUT"})
+
+    def run_each(batches: Iterable[Batch]) -> Iterator[Any]:
+        # One more than are worked on, so that none waits for the next batch.
+        queue = runtime.AsyncInferQueue(many(), many().get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)
+        found: dict[int, Any] = {}
+        queue.set_callback(lambda request, place: found.update({place: request.get_output_tensor(0).data.copy()}))
+        place = 0
+        try:
+            for number, batch in enumerate(batches):
+                queue.start_async(batch, number)
+                while place in found:
+                    yield found.pop(place)
+                    place += 1
+        finally:
+            queue.wait_all()
+        yield from (found[number] for number in sorted(found))
+
+    inputs = tuple(port.get_any_name() for port in network.inputs)
     return ExportedEngine(
-        f"openvino {precision}", width, inputs, lambda given: request.infer(given, share_inputs=True)[0]
+        f"openvino {precision}", width, inputs, lambda batch: one().infer(batch, share_inputs=True)[0], run_each
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.encode import pad
-from classifine.infer.engine import Engine
+from classifine.infer.engine import Engine, answered
 from classifine.windows import WINDOWS, Columns, pooled, taken_apart
 
 
@@ -47,9 +47,9 @@ def _by_document(
 
 
 def _by_batch(engine: Engine, columns: Columns, pad_id: int) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    for rows in batches([len(ids) for ids in columns["input_ids"]], engine.tokens):
-        batch = pad({name: [values[i] for i in rows] for name, values in columns.items()}, pad_id)
-        yield rows, engine(batch)
+    parts = list(batches([len(ids) for ids in columns["input_ids"]], engine.tokens))
+    padded = (pad({name: [values[i] for i in rows] for name, values in columns.items()}, pad_id) for rows in parts)
+    yield from zip(parts, answered(engine, padded, len(parts)), strict=True)
 
 
 def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
