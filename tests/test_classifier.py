@@ -288,7 +288,7 @@ def test_a_data_frame_is_answered_row_by_row(fitted, base):
 
 def test_a_data_frame_without_the_column_of_texts(fitted):
     pd = pytest.importorskip("pandas")
-    with pytest.raises(DataError, match="the data frame"):
+    with pytest.raises(DataError, match="The data frame has the columns a, b; expected text"):
         fitted.predict(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
 
 
@@ -305,3 +305,18 @@ def test_frames_of_polars(fitted):
             return [{"text": text, "topic": label} for text, label in ROWS]
 
     assert fitted.predict(Frame()).tolist() == fitted.predict(TEXTS).tolist()
+
+
+def test_a_data_frame_whose_text_would_be_guessed(fitted):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"comment": ["where is my parcel"], "reply": ["we are looking for it"]})
+    with pytest.raises(DataError, match=r"has the columns comment, reply; expected text, which the classifier reads"):
+        fitted.predict(frame)
+    assert fitted.predict(frame[["comment"]]).tolist() == fitted.predict(["where is my parcel"]).tolist()
+    assert fitted.predict(pd.DataFrame({"text": []})).tolist() == []
+
+
+def test_a_data_frame_with_labels_beside_it(base):
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(DataError, match=r"Got a data frame and labels beside it; .* Write fit\(frame\)"):
+        make(base).fit(pd.DataFrame({"text": TEXTS}), LABELS)

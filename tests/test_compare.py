@@ -97,3 +97,13 @@ def test_json_holds_it_all():
     assert found["better"] == 2
     assert found["differences"][0]["metric"] == "accuracy"
     assert found["verdict"].startswith("B is better than A")
+
+
+def test_two_answers_for_all_rows_are_no_certainty():
+    truth = np.repeat([0, 1], [52, 48])
+    first, second = (np.tile(scores, (100, 1)) for scores in ([0.8, 0.2], [0.2, 0.8]))
+    found = compare(truth, first, second, (Decision(), Decision()), ("A", "B"))
+    for one in found.differences:
+        assert not one.better, one.metric
+        assert one.high - one.low > 0.05 or not one.difference, one.metric
+    assert compare(truth, first, first, (Decision(), Decision())).verdict.count("+0.00 to +0.00") == 1

@@ -292,3 +292,13 @@ def test_what_too_few_rows_cannot_show_is_said(exported, tmp_path):
     assert any("one of 12 rows is 8.3 points, so a loss of 5 cannot be seen" in line for line in said)
     versions = json.loads((folder / "onnx" / "model_quantized.json").read_text("utf-8"))["versions"]
     assert versions["onnxruntime"] == importlib.metadata.version("onnxruntime")
+
+
+def test_a_script_that_ends_with_an_answer_ends_well(exported):
+    words = (
+        "import sys; from classifine import TextClassifier; "
+        "clf = TextClassifier.from_pretrained(sys.argv[1], engine='openvino', precision='float32'); "
+        "clf.predict(['where is my parcel ' * (1 + i % 8) for i in range(3000)])"
+    )
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", words, str(exported[0])], capture_output=True).returncode == 0

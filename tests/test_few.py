@@ -335,5 +335,9 @@ def test_what_is_refitted_is_not_averaged(method, says):
 
 def test_labels_of_a_row_or_two_do_not_make_the_others_few():
     names = [("a",)] * 100 + [("b",)] * 100 + [("A",), ("bb",), ()]
-    assert learnable(names) == 2
-    assert learnable([("a",), ("b",)]) == 2
+    assert learnable(names) == (200, 2)
+    assert learnable([("a",), ("b",)]) == (2, 2)
+    # Of rows of labels that do not count none is theirs either.
+    many = [(str(i % 77),) for i in range(3 * 77 + 1)]
+    assert learnable(many) == (4, 1)
+    assert choose_method(Train(), Model(), Labelled(*learnable(many), "single", False, True))[0] == "lp-ft"

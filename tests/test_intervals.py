@@ -135,3 +135,6 @@ def test_one_answer_for_all_rows_is_no_certainty():
     # The normal approximation of a share of 100 rows is 0.535 to 0.725.
     assert 0.50 < low < 0.57
     assert 0.69 < high < 0.76
+    for name in ("nll", "brier", "ece"):
+        low, high = intervals(truth, scores, Decision())[name]
+        assert high - low > 0.05, name

@@ -13,7 +13,15 @@ import pytest
 from classifine.config import Data
 from classifine.data import write
 from classifine.data.formats import form_of, open_table
-from classifine.data.write import check_room, check_target, column_types, output_form, remove_leftovers, write_rows
+from classifine.data.write import (
+    check_room,
+    check_target,
+    column_types,
+    in_one,
+    output_form,
+    remove_leftovers,
+    write_rows,
+)
 from classifine.errors import OutputError
 
 NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.xlsx", "a.csv.gz", "a.jsonl.gz"]
@@ -273,3 +281,12 @@ def test_cells_can_be_read_by_others(tmp_path):
     }  # fmt: skip
     write_rows(rows, tmp_path / "a.jsonl", "jsonl")
     assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["e"] == "/wA="
+
+
+def test_a_map_in_a_cell_is_json():
+    assert in_one([("a", 1), ("b", None)]) == '[["a", 1], ["b", null]]'
+
+
+def test_half_a_letter_is_told_before_anything_is_written():
+    with pytest.raises(OutputError, match="Column 'note' holds values that no one type of Parquet holds"):
+        column_types([{"note": "\ud83d"}], ["note"])

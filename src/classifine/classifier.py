@@ -200,9 +200,17 @@ class TextClassifier:
             raise DataError("Got a dictionary; expected a list of texts or a data frame. Write its texts as a list.")
         if not _is_frame(texts):
             return list(texts)
-        rows, saved = _records(texts), self._fitted
+        rows, names, saved = _records(texts), list(map(str, texts.columns)), self._fitted
+        if not rows:
+            return []
         trained = Columns.from_json(saved.record["columns"], saved.labels.task)
-        text, pair = find_asked(rows, list(map(str, texts.columns)), self._config.data, trained, "the data frame")
+        # Nobody is there to be told what a guess took for the text.
+        if len(set(names) - {trained.pair}) > 1 and not (self._config.data.text or set(trained.text) <= set(names)):
+            raise DataError(
+                f"The data frame has the columns {', '.join(names)}; expected {' and '.join(trained.text)}, which the "
+                "classifier reads. Rename a column, or give the texts as a list."
+            )
+        text, pair = find_asked(rows, names, self._config.data, trained, "the data frame")
         return [texts_of(row, text, pair) for row in rows]
 
     def _given(self, texts: Any, labels: Sequence[Any] | None, validation: Any) -> Splits:
@@ -231,6 +239,11 @@ class TextClassifier:
     def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
         if isinstance(texts, str):
             raise DataError("Got one text; expected a list of texts. Write fit([text, ...], [label, ...]).")
+        if _is_frame(texts):
+            raise DataError(
+                "Got a data frame and labels beside it; expected the labels in a column of it, or a list of texts. "
+                "Write fit(frame), or fit(list(frame[column]), labels)."
+            )
         values = self._parted(labels)
         task = self._config.data.task or task_of(values)
         train = from_lists(list(texts), values, "train", task)

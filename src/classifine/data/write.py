@@ -127,9 +127,9 @@ def _headed(rows: Iterable[Row], columns: Sequence[str]) -> tuple[list[str], Ite
 
 def in_one(value: Any) -> Any:
     """A value for a cell: several labels are parted by a bar, as they can be read again; what is nested is JSON."""
-    if isinstance(value, list) and not any(isinstance(one, (list, dict, bytes, type(None))) for one in value):
+    if isinstance(value, list) and not any(isinstance(one, (list, tuple, dict, bytes, type(None))) for one in value):
         return BAR.join(map(str, value))
-    if isinstance(value, (list, dict)):
+    if isinstance(value, (list, tuple, dict)):
         return _as_json(value)
     return _as_text(value) if isinstance(value, bytes) else value
 
@@ -169,7 +169,13 @@ def _of_one_type(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        UnicodeEncodeError,
+    ) as error:
         raise OutputError(
             f"Column '{name}' holds values that no one type of Parquet holds ({error}). Write .jsonl instead."
         ) from None

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -252,8 +253,7 @@ def open_exported(path: Path, precision: str, width: int) -> Engine:
 
 
 def _openvino(path: Path, precision: str, width: int) -> Engine:
-    runtime = unreported("openvino")
-    core = runtime.Core()
+    core = unreported("openvino").Core()
     # What int8 leaves in floating point may as well be bfloat16, where the processor multiplies it by itself. Float32
     # must be asked for: OpenVINO would choose bfloat16 there, and scores would change by 1e-2.
     narrow = precision == "bf16" or (
@@ -271,25 +271,39 @@ def _openvino(path: Path, precision: str, width: int) -> Engine:
         return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "THROUGHPUT"})
 
     def run_each(batches: Iterable[Batch]) -> Iterator[Any]:
-        # One more than are worked on, so that none waits for the next batch.
-        queue = runtime.AsyncInferQueue(many(), many().get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)
-        found: dict[int, Any] = {}
-        queue.set_callback(lambda request, place: found.update({place: request.get_output_tensor(0).data.copy()}))
-        place = 0
+        # One more than are worked on, so that none waits for the next batch. OpenVINO has a queue for that, too; but it
+        # calls Python from threads of its own, and a process that ends meanwhile is aborted.
+        free = [many().create_infer_request() for _ in range(_side_by_side(many()) + 1)]
+        busy = deque[Any]()
+
+        def first() -> Any:
+            request = busy.popleft()
+            request.wait()
+            free.append(request)
+            return request.get_output_tensor(0).data.copy()
+
         try:
-            for number, batch in enumerate(batches):
-                queue.start_async(batch, number)
-                while place in found:
-                    yield found.pop(place)
-                    place += 1
+            for batch in batches:
+                if not free:
+                    yield first()
+                request = free.pop()
+                request.start_async(batch)
+                busy.append(request)
+            while busy:
+                yield first()
         finally:
-            queue.wait_all()
-        yield from (found[number] for number in sorted(found))
+            for request in busy:
+                request.wait()
 
     inputs = tuple(port.get_any_name() for port in network.inputs)
     return ExportedEngine(
         f"openvino {precision}", width, inputs, lambda batch: one().infer(batch, share_inputs=True)[0], run_each
     )
+
+
+def _side_by_side(compiled: Any) -> int:
+    """How many batches a compiled network works on at the same time."""
+    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
 
 def _onnx(path: Path, precision: str, width: int) -> Engine:

@@ -267,8 +267,8 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
             f"{word} {metric_value(found[name]):.4f} (without it {before[name]:.4f})"
             for name, word in words.items() if name in found and before.get(name) is not None
         )  # fmt: skip
-        worse = metric_value(found["nll"]) > before["nll"]
-        harm = " By the last it made the scores of these rows worse: the rows that it was fitted on were few." * worse
+        worse = round(metric_value(found["nll"]), 4) > round(before["nll"], 4)
+        harm = " By the last it made the scores of these rows worse." * worse
         yield f"The scores are calibrated on {rows} ({how}, {where}). On these rows: {told}.{harm}"
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from classifine.decide import Decision, Floats
 from classifine.metrics import HEADLINE, LOWER_IS_BETTER
-from classifine.report.intervals import LEVEL, resamples, summed_up
+from classifine.report.intervals import LEVEL, Summed, resamples, summed_up, unstratified, unvaried
 
 ALPHA = 1 - LEVEL
 
@@ -55,7 +55,8 @@ class Comparison:
         # The one that is better stands first, and the difference is what it has more.
         turned = found.better == 2
         names, values = ((pair[::-1] if turned else pair) for pair in (self.names, (found.first, found.second)))
-        points = [100 * (one if turned else -one) for one in (found.difference, found.low, found.high)]
+        # Added so that nothing is not less than nothing.
+        points = [100 * (one if turned else -one) + 0.0 for one in (found.difference, found.low, found.high)]
         low, high = sorted(points[1:])
         numbers = (
             f"{found.metric.replace('_', ' ')} {values[0]:.4f} against {values[1]:.4f}, {points[0]:+.2f} points "
@@ -90,21 +91,30 @@ def compare(
     """The Comparison by the scores (rows, labels) of both, each with its own decision; labels in one order."""
     one, other = summed_up(truth, first, decisions[0]), summed_up(truth, second, decisions[1])
     point = [side.of(np.ones((1, len(truth)))) for side in (one, other)]
-    drawn: dict[str, list[NDArray[np.float64]]] = {}
-    for weights in resamples(one, seed):
-        left, right = one.of(weights), other.of(weights)
-        for name, values in left.items():
-            drawn.setdefault(name, []).append(right[name] - values)
+    drawn = _drawn(one, other, seed)
+    # As where both give all rows one answer: by classes drawn apart the rows would seem to know it for certain.
+    if fixed := [
+        name for name in drawn if unvaried(drawn[name]) and not unvaried(np.append(*(p[name] for p in point)))
+    ]:
+        free = _drawn(unstratified(one), other, seed)
+        drawn |= {name: free[name] for name in fixed}
     task = decisions[0].task
     wanted = dict.fromkeys([*HEADLINE[task], *(name for name in point[0] if not name.endswith("_at_half"))])
-    found = [
-        _difference(name, float(point[0][name][0]), float(point[1][name][0]), np.concatenate(drawn[name]))
-        for name in wanted
-    ]
+    found = [_difference(name, float(point[0][name][0]), float(point[1][name][0]), drawn[name]) for name in wanted]
     if task == "single":
         hits = [decision.choose(scores) == truth for decision, scores in zip(decisions, (first, second), strict=True)]
         found[0] = _by_mcnemar(found[0], *hits)
     return Comparison(names, len(truth), tuple(found))
+
+
+def _drawn(one: Summed, other: Summed, seed: int) -> dict[str, NDArray[np.float64]]:
+    """What each metric of the other has more than that of the one, in each resample (resamples,)."""
+    parts: dict[str, list[NDArray[np.float64]]] = {}
+    for weights in resamples(one, seed):
+        left, right = one.of(weights), other.of(weights)
+        for name, values in left.items():
+            parts.setdefault(name, []).append(right[name] - values)
+    return {name: np.concatenate(part) for name, part in parts.items()}
 
 
 def _difference(name: str, first: float, second: float, drawn: NDArray[np.float64]) -> Difference:

@@ -80,7 +80,7 @@ def _notes(one: Explanation) -> Iterator[str]:
             f"Together the words add {together:+.3f} to the label's logit (of numbers: to the number) that an empty text "
             f"has (integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
         )
-    yield "Logits of other labels rise and fall with the same words, and the label whose logit is highest is chosen."
+    yield "Logits of other labels, if any, rise and fall with the same words; of labels of which one is chosen it is the highest."
     if one.windows > 1:
         behind = sum(not word.read for word in one.words)
         known = (

@@ -4,7 +4,7 @@ It knows nothing about where the rows come from or where the files will stand.
 """
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE, judge
 from classifine.model.disk import write_json
-from classifine.model.export import FILES, PACKAGES, Target, export_float, quantise
+from classifine.model.export import FILES, PACKAGES, Target, export_float, quantise, unreported
 from classifine.model.folder import Saved
 from classifine.say import Say
 from classifine.windows import taken_apart
@@ -66,8 +66,12 @@ def export_classifier(saved: Saved, target: Target, rows: Split | None, max_drop
 
 
 def _runtime(target: Target) -> dict[str, str]:
-    """The version of what will run the file."""
-    return {PACKAGES[target][0]: version(PACKAGES[target][0])}
+    """The version of what will run the file, which comes in packages of several names."""
+    name = PACKAGES[target][0]
+    try:
+        return {name: version(name)}
+    except PackageNotFoundError:
+        return {name: str(unreported(name).__version__)}
 
 
 def _sample(saved: Saved) -> list[str]:
@@ -116,7 +120,7 @@ def _compared(saved: Saved, path: Path, rows: Split, max_drop: float, say: Say) 
     say(
         f"int8     {name} {small[name]:.4f} on {len(rows)} validation rows, float32 {full[name]:.4f}: {drop:+.2f} points lost"
     )
-    if 100 / len(rows) > max_drop > 0:
+    if saved.labels.task == "single" and 100 / len(rows) > max_drop > 0:
         say(
             f"warning  one of {len(rows)} rows is {100 / len(rows):.1f} points, so a loss of {max_drop:g} cannot be seen. "
             "Give more labelled rows with --data."

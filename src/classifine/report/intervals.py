@@ -46,10 +46,20 @@ def intervals(truth: NDArray[Any], scores: Floats, decision: Decision, seed: int
     summed = summed_up(truth, scores, decision)
     point = {name: float(value[0]) for name, value in summed.of(np.ones((1, len(truth)))).items()}
     drawn = _drawn(summed, seed)
-    if fixed := [name for name, value in point.items() if np.ptp(drawn[name]) == 0 and value not in (0.0, 1.0)]:
-        free = _drawn(replace(summed, strata=np.zeros_like(summed.strata)), seed)
+    if fixed := [name for name, value in point.items() if unvaried(drawn[name]) and value not in (0.0, 1.0)]:
+        free = _drawn(unstratified(summed), seed)
         drawn |= {name: free[name] for name in fixed}
     return {name: _interval(name, drawn[name], value, len(truth)) for name, value in point.items()}
+
+
+def unvaried(drawn: NDArray[np.float64]) -> bool:
+    """Whether a metric is the same in every resample (resamples,), but for rounding: it hangs on the sizes of the classes."""
+    return bool(np.ptp(drawn) <= 1e-9 * max(1.0, float(np.abs(drawn).max())))
+
+
+def unstratified(summed: Summed) -> Summed:
+    """The same sums, whose resamples are drawn without regard to the classes."""
+    return replace(summed, strata=np.zeros_like(summed.strata))
 
 
 def _drawn(summed: Summed, seed: int) -> dict[str, NDArray[np.float64]]:

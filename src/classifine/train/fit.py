@@ -264,7 +264,7 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
-    data = Labelled(len(rows), learnable(rows.names), labels.task, paired(rows), base.pooling is not None)
+    data = Labelled(*learnable(rows.names), labels.task, paired(rows), base.pooling is not None)
     method, why = choose_method(config.train, config.model, data)
     # A probe reads the text that is summed up; what fine-tuning reads is the family's own choice.
     pooling = None if method == "finetune" else base.pooling or "mean"

@@ -28,8 +28,8 @@ LEAST_ROWS = 4
 
 @dataclass(frozen=True)
 class Labelled:
-    """What of the data and the base the method depends on: training `rows`, `labels` that have some rows, whether they are `pairs` of texts,
-    and whether the base is a `sentence_encoder`.
+    """What of the data and the base the method depends on: training `rows` of the `labels` that have some, whether they
+    are `pairs` of texts, and whether the base is a `sentence_encoder`.
     """
 
     rows: int
@@ -39,10 +39,14 @@ class Labelled:
     sentence_encoder: bool
 
 
-def learnable(names: Iterable[Sequence[str]]) -> int:
-    """How many labels have rows enough to be learned from, by the labels of each row; all of them where none has."""
-    counts = Counter(chain.from_iterable(names))
-    return sum(count >= LEAST_ROWS for count in counts.values()) or len(counts)
+def learnable(names: Iterable[Sequence[str]]) -> tuple[int, int]:
+    """(rows, labels) of the labels that have rows enough to be learned from, by the labels of each row.
+
+    Where none has, all of them count.
+    """
+    counts = list(Counter(chain.from_iterable(names)).values())
+    found = [count for count in counts if count >= LEAST_ROWS] or counts
+    return sum(found), len(found)
 
 
 def choose_method(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:

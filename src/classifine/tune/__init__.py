@@ -74,9 +74,9 @@ def _told_how_to_go_on(work: Work) -> Iterator[None]:
     """An interruption that says what is kept."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         file = work.folder / TRIALS
         done = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
-        raise KeyboardInterrupt(
+        raise type(stopped)(
             f"stopped after {done} of {work.config.search.trials} trials, kept in {work.folder}; the same command goes on from there."
         ) from None

@@ -94,7 +94,7 @@ def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, 
 
     def suited(part: Split) -> tuple[Method, str]:
         labels = data.labels
-        known = Labelled(len(part), learnable(part.names), labels.task, paired(part), base.pooling is not None)
+        known = Labelled(*learnable(part.names), labels.task, paired(part), base.pooling is not None)
         return choose_method(config.train, config.model, known)
 
     method, why = suited(data.three.train)
