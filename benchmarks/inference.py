@@ -64,6 +64,7 @@ def prepare(name: str, data: Path, runs: Path) -> Path:
             "1000",
             "--epochs",
             "3",
+            "--drop-unseen",
             "-o",
             str(folder),
         ]
