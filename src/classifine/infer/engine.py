@@ -34,7 +34,7 @@ EXPORTED_BATCH_TOKENS = 1024
 # Batches from which on OpenVINO works on several side by side, a thread each, in place of one with all threads. That is
 # faster by a sixth, but needs the network compiled in another way. It hangs on the batches of a call alone, so that a job
 # that is stopped and goes on computes each of its rows as it would have.
-MANY = 16
+MANY = 8
 # Where a classifier was exported this is the order in which engines are tried, the fastest first; benchmarks/inference.py
 # measures them.
 FASTEST = (
