@@ -157,6 +157,7 @@ def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, 
     assert open_engine(load(trained)).name == "torch float32"
     monkeypatch.setattr("classifine.infer.engine._installed", lambda name: name != "openvino")
     assert open_engine(load(folder)).name == "onnx int8"
+    assert open_engine(load(folder), precision="float32").name == "onnx float32"
     monkeypatch.setattr("classifine.infer.engine._on_gpu", lambda engine: engine == "auto")
     assert open_engine(load(folder)).name == "torch float32"
     # A GPU is no reason to refuse what only an exported file can do.

@@ -225,10 +225,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; on a processor `predict` then uses it.
-
-    In float32 torch is faster than ONNX Runtime, so that one needs --engine onnx.
-    """
+    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; on a processor `predict` then uses it."""
     from classifine import use
     from classifine.report.exported import ExportWish
 
