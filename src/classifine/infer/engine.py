@@ -277,40 +277,39 @@ def _openvino(path: Path, precision: str, width: int) -> Engine:
     def many() -> Any:
         return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "THROUGHPUT"})
 
-    def run_each(batches: Iterable[Batch]) -> Iterator[Any]:
-        # One more than are worked on, so that none waits for the next batch. OpenVINO has a queue for that, too; but it
-        # calls Python from threads of its own, and a process that ends meanwhile is aborted.
-        free = [many().create_infer_request() for _ in range(_side_by_side(many()) + 1)]
-        busy = deque[Any]()
-
-        def first() -> Any:
-            request = busy.popleft()
-            request.wait()
-            free.append(request)
-            return request.get_output_tensor(0).data.copy()
-
-        try:
-            for batch in batches:
-                if not free:
-                    yield first()
-                request = free.pop()
-                request.start_async(batch)
-                busy.append(request)
-            while busy:
-                yield first()
-        finally:
-            for request in busy:
-                request.wait()
-
     inputs = tuple(port.get_any_name() for port in network.inputs)
     return ExportedEngine(
-        f"openvino {precision}", width, inputs, lambda batch: one().infer(batch, share_inputs=True)[0], run_each
-    )
+        f"openvino {precision}", width, inputs, lambda batch: one().infer(batch, share_inputs=True)[0],
+        lambda batches: _side_by_side(many(), batches),
+    )  # fmt: skip
 
 
-def _side_by_side(compiled: Any) -> int:
-    """How many batches a compiled network works on at the same time."""
-    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+def _side_by_side(compiled: Any, batches: Iterable[Batch]) -> Iterator[NDArray[np.float32]]:
+    """The answers to many batches in their order, as many of them at the same time as the compiled network takes."""
+    # OpenVINO has a queue for that, too; but it calls Python from threads of its own, and a process that ends meanwhile is
+    # aborted. One request more than are worked on, so that none waits for the next batch.
+    count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+    free, busy = [compiled.create_infer_request() for _ in range(count)], deque[Any]()
+
+    def first() -> NDArray[np.float32]:
+        request = busy.popleft()
+        request.wait()
+        free.append(request)
+        answer: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
+        return answer
+
+    try:
+        for batch in batches:
+            if not free:
+                yield first()
+            request = free.pop()
+            request.start_async(batch)
+            busy.append(request)
+        while busy:
+            yield first()
+    finally:
+        for request in busy:
+            request.wait()
 
 
 def _onnx(path: Path, precision: str, width: int) -> Engine:
