@@ -50,8 +50,8 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     """One epoch on `count` rows: rows per second, MiB above what there was before, the largest difference of answers."""
     from classifine.data.encode import encode, pad_id
     from classifine.data.read import read_splits
-    from classifine.infer.engine import TorchEngine
     from classifine.infer.forward import logits
+    from classifine.infer.torch_engine import TorchEngine
     from classifine.model.base import find_base
     from classifine.model.network import load_base, quiet_transformers
     from classifine.train.choose import choose

@@ -93,7 +93,7 @@ def students(teacher: Path, data: Path, texts: int | None, runs: Path) -> dict[s
 
 def in_turn(folders: dict[str, Path], texts: list[str], rounds: int) -> dict[str, list[float]]:
     """Rows per second of each in every round, on the same texts."""
-    from classifine.infer.engine import open_engine
+    from classifine.infer.choose import open_engine
     from classifine.infer.predict import text_logits
     from classifine.model.folder import load
 

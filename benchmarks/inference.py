@@ -26,7 +26,7 @@ from turns import in_turn, serve
 from classifine.config import build
 from classifine.data.columns import Columns
 from classifine.data.read import read_to_judge
-from classifine.infer.engine import open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE, judge
 from classifine.model.folder import Saved, load

@@ -33,8 +33,8 @@ from classifine.data.check import check_splits
 from classifine.data.encode import encode, pad_id
 from classifine.data.read import read_splits
 from classifine.data.split import prepared
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.base import find_base
 from classifine.model.network import load_base, quiet_transformers
 from classifine.train.averaging import Average

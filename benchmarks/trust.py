@@ -33,9 +33,9 @@ from classifine.data.read import Split, read_splits
 from classifine.data.seen import fingerprint
 from classifine.data.split import prepared
 from classifine.doubt import likeness
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import Saved, load
 from classifine.report.compare import compare
 from classifine.report.intervals import intervals, summed_up

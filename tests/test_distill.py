@@ -16,10 +16,11 @@ from classifine.data.texts import Texts, read_texts
 from classifine.decide import Decision
 from classifine.distill import DistillOptions
 from classifine.errors import ClassifineError, ConfigError
-from classifine.infer.engine import TorchEngine, open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
 from classifine.infer.teacher import open_teacher
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import load, save

@@ -10,9 +10,10 @@ from conftest import made_up
 
 from classifine import TextClassifier
 from classifine.data.encode import encode_texts, pad_id, tokenise
-from classifine.infer.engine import TorchEngine, open_exported
+from classifine.infer.exported_engine import open_exported
 from classifine.infer.forward import logits
 from classifine.infer.masked import asked_alone
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.export import export_float

@@ -17,10 +17,10 @@ from classifine import TextClassifier, cli
 from classifine.decide import Decision
 from classifine.errors import ConfigError, DataError, ModelError
 from classifine.infer import explain as explaining
-from classifine.infer.engine import TorchEngine
 from classifine.infer.explain import Explanation, Word, explain
 from classifine.infer.predict import text_logits
 from classifine.infer.spans import read
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.folder import Saved, load

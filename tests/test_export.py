@@ -20,7 +20,7 @@ from classifine.config import Data
 from classifine.data.encode import pad_id, tokenise
 from classifine.data.read import from_lists
 from classifine.errors import ConfigError, DataError, ModelError
-from classifine.infer.engine import open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.forward import logits_by_batch
 from classifine.infer.predict import text_logits
 from classifine.model.folder import load
@@ -155,10 +155,10 @@ def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, 
     assert open_engine(load(folder), "torch").name == "torch float32"
     assert open_engine(load(folder), "torch", "bf16").name == "torch bf16"
     assert open_engine(load(trained)).name == "torch float32"
-    monkeypatch.setattr("classifine.infer.engine._installed", lambda name: name != "openvino")
+    monkeypatch.setattr("classifine.infer.choose._installed", lambda name: name != "openvino")
     assert open_engine(load(folder)).name == "onnx int8"
     assert open_engine(load(folder), precision="float32").name == "onnx float32"
-    monkeypatch.setattr("classifine.infer.engine._on_gpu", lambda engine: engine == "auto")
+    monkeypatch.setattr("classifine.infer.choose._on_gpu", lambda engine: engine == "auto")
     assert open_engine(load(folder)).name == "torch float32"
     # A GPU is no reason to refuse what only an exported file can do.
     assert open_engine(load(folder), precision="int8").name == "onnx int8"
@@ -183,7 +183,7 @@ def test_what_is_not_there(trained, wish, sentence):
 
 
 def test_an_engine_that_is_not_installed_is_named_with_its_extra(exported, monkeypatch):
-    monkeypatch.setattr("classifine.infer.engine._installed", lambda name: False)
+    monkeypatch.setattr("classifine.infer.choose._installed", lambda name: False)
     with pytest.raises(ConfigError, match=r"onnx is not installed: pip install 'classifine\[onnx\]'"):
         open_engine(load(exported[0]), "onnx")
 

@@ -6,7 +6,7 @@ from test_adapters import family
 from test_encoders import FAMILIES
 from test_trainer import fresh, recipe_for
 
-from classifine.infer.engine import run_torch
+from classifine.infer.torch_engine import run_torch
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.first_token import first_token_alone

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from classifine.infer import forward
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import batches, logits
 from classifine.infer.predict import text_logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.train.lesson import input_columns
 
 

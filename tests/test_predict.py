@@ -18,9 +18,9 @@ from classifine.doubt import Doubt
 from classifine.errors import ConfigError, DataError, OutputError
 from classifine.infer import files
 from classifine.infer import predict as predicting
-from classifine.infer.engine import TorchEngine
 from classifine.infer.files import PredictOptions
 from classifine.infer.predict import Answer, Wanted, scored_chunks
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import load
 
 TEXTS = ["my parcel is late", "charged twice, refund the fee", "love it, wonderful", "tracking says shipped"]

@@ -21,7 +21,7 @@ from rich.console import Console
 from classifine import use
 from classifine.errors import DataError, OutputError
 from classifine.infer import files, meter, predict
-from classifine.infer.engine import open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.files import PredictOptions
 from classifine.infer.journal import Journal
 from classifine.infer.meter import Meter

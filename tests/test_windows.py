@@ -21,12 +21,12 @@ from classifine.data.read import from_lists, read_splits
 from classifine.data.split import prepared
 from classifine.errors import ConfigError, ModelError
 from classifine.infer import forward
-from classifine.infer.engine import TorchEngine
 from classifine.infer.explain import explain
 from classifine.infer.files import PredictOptions
 from classifine.infer.forward import batches, logits
 from classifine.infer.predict import scored_chunks, text_logits
 from classifine.infer.spans import read
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.base import find_base
 from classifine.model.folder import load
 from classifine.model.network import load_base

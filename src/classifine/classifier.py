@@ -22,9 +22,11 @@ from classifine.data.language import find_language
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of, texts_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
-from classifine.infer.engine import Engine, TorchEngine, open_engine
+from classifine.infer.choose import open_engine
+from classifine.infer.engine import Engine
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.predict import text_logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import as_name, kind_of
 from classifine.model.base import Base, find_base, find_suited
 from classifine.model.disk import workplace

@@ -16,7 +16,8 @@ from classifine.config import Config
 from classifine.data.read import Split, Text, joined
 from classifine.data.seen import count_seen, train_texts
 from classifine.data.texts import Texts, read_texts
-from classifine.infer.engine import Engine, open_engine
+from classifine.infer.choose import open_engine
+from classifine.infer.engine import Engine
 from classifine.infer.predict import text_logits
 from classifine.infer.teacher import Teacher, open_teacher
 from classifine.metrics import HEADLINE

@@ -18,7 +18,7 @@ from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import prepared
 from classifine.data.write import check_target, in_place
 from classifine.errors import ClassifineError, ConfigError, DataError, ModelError, OutputError
-from classifine.infer.engine import open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from classifine.data.encode import pad_id, portions, tokenise
 from classifine.data.read import Text
-from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import EncoderEngine
 from classifine.model.base import Base
 from classifine.model.network import load_encoder
 from classifine.windows import TRUNCATE, Long

@@ -19,10 +19,10 @@ from classifine.data.check import has_words
 from classifine.data.encode import pad, pad_id
 from classifine.data.read import Text, whole
 from classifine.errors import ConfigError, DataError
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
 from classifine.infer.spans import Reading, read
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import Saved
 
 Method = Literal["gradients", "occlusion"]

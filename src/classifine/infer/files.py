@@ -21,7 +21,8 @@ from classifine.data.read import sample_of
 from classifine.data.write import check_room, column_types, output_form, remove_leftovers, write_rows
 from classifine.doubt import UNLIKE
 from classifine.errors import DataError, OutputError
-from classifine.infer.engine import Engine, open_engine
+from classifine.infer.choose import open_engine
+from classifine.infer.engine import Engine
 from classifine.infer.journal import Journal, Values, digest_of
 from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, Answer, Wanted, scored_chunks

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.encode import pad
-from classifine.infer.engine import Engine, answered
+from classifine.infer.engine import Engine
+from classifine.infer.exported_engine import answered
 from classifine.windows import WINDOWS, Columns, pooled, taken_apart
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.infer.engine import BATCH_TOKENS, Batch, run_torch
+from classifine.infer.engine import Batch
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import BATCH_TOKENS, run_torch
 
 NOT_ASKED = -100  # in the place of a target; what transformers' collators write
 

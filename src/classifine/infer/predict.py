@@ -17,8 +17,9 @@ from classifine.data.formats import Row
 from classifine.data.read import Text, texts_of
 from classifine.doubt import likeness
 from classifine.infer.ahead import BREATH, REST, ahead
-from classifine.infer.engine import Engine, TorchEngine
+from classifine.infer.engine import Engine
 from classifine.infer.forward import logits, logits_by_batch
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import Saved
 from classifine.windows import Long
 

@@ -16,7 +16,8 @@ from classifine.data.columns import Columns
 from classifine.data.read import Text
 from classifine.decide import Decision
 from classifine.errors import ModelError
-from classifine.infer.engine import Engine, open_engine
+from classifine.infer.choose import open_engine
+from classifine.infer.engine import Engine
 from classifine.infer.meter import QUICK, Meter
 from classifine.infer.predict import CHUNK, text_logits
 from classifine.labels import Labels

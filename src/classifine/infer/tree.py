@@ -11,7 +11,7 @@ from pathlib import Path
 
 from classifine.data.formats import FORMS, form_of, unzipped
 from classifine.errors import DataError, NoRowsError, OutputError
-from classifine.infer.engine import open_engine
+from classifine.infer.choose import open_engine
 from classifine.infer.files import PredictOptions, job_of, predict_file
 from classifine.infer.journal import Journal, version_of
 from classifine.model.disk import writing

@@ -14,9 +14,10 @@ from classifine.config import Data
 from classifine.data.encode import pad, pad_id, tokenise
 from classifine.data.read import Split
 from classifine.errors import ModelError
-from classifine.infer.engine import TorchEngine, open_exported
+from classifine.infer.exported_engine import open_exported
 from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.metrics import HEADLINE, judge
 from classifine.model.disk import write_json
 from classifine.model.export import FILES, PACKAGES, Target, export_float, quantise, unreported

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from classifine.data.encode import pad_id
-from classifine.infer.engine import TorchEngine
 from classifine.infer.explain import Explanation
 from classifine.infer.forward import logits
 from classifine.infer.spans import read
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import Saved
 
 # The shares of the words that are deleted or kept; the mean over them is told (DeYoung et al. 2020, section 5).

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from classifine.decide import Decision
 from classifine.doubt import Doubt
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Task
 from classifine.metrics import calibration_of
 from classifine.model.network import fold_temperature

@@ -22,8 +22,8 @@ from classifine.data.encode import encode_texts, pad_id
 from classifine.data.read import Text, from_lists
 from classifine.data.texts import Texts
 from classifine.decide import Decision
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels, Task
 from classifine.model.base import Base
 from classifine.model.folder import Saved

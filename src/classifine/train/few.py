@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from classifine import metrics
 from classifine.infer.embed import of_length_one
-from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import EncoderEngine
 from classifine.say import Say
 from classifine.train.contrast import pair_loss
 from classifine.train.lesson import input_columns, labelled, targets_of, validator

@@ -15,8 +15,8 @@ from torch import Tensor
 from classifine import metrics
 from classifine.data.encode import INPUTS
 from classifine.decide import Decision
-from classifine.infer.engine import TorchEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Task
 from classifine.train.losses import Cost, cost_of, how_often, prior_shift
 from classifine.train.progress import constant_guess

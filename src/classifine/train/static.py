@@ -17,8 +17,8 @@ from classifine.config import Config
 from classifine.data.encode import pad_id, tokenise
 from classifine.data.read import Text
 from classifine.errors import DataError
-from classifine.infer.engine import EncoderEngine
 from classifine.infer.forward import logits
+from classifine.infer.torch_engine import EncoderEngine
 from classifine.labels import Labels
 from classifine.model.base import LOCAL_FOLDER, Base
 from classifine.model.folder import Saved, kind
