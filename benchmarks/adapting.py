@@ -4,7 +4,7 @@
 
 A quarter of the train rows is set aside and judged once, as in levers.py; official dev and test rows have no part in it.
 `adapted` guesses masked tokens of the other rows' texts first (`classifine adapt`), `words` gives the words of these texts
-that the tokenizer splits a token of their own, which begins as the mean of its pieces, `words, adapted` both. What a run
+that the tokenizer splits a token of their own (`--new-words`), `words, adapted` both. What a run
 reached is kept in results/adapting.jsonl and not measured again. Prints a table in Markdown.
 """
 
@@ -14,68 +14,34 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from levers import TEST_SHARE, splits_of
 from results import Results, commits, in_own_process, spread
-from tokenizers import Tokenizer
 
 from classifine import run
 from classifine.config import DEFAULT_BASE, Config, build
 from classifine.data.texts import Texts
 from classifine.model.base import Base, find_base
-from classifine.model.masked import Masked, load_masked, save_masked
-from classifine.train import adapt
+from classifine.model.masked import save_masked
+from classifine.model.vocabulary import MOST
+from classifine.train.adapt import fit_masked
 from classifine.train.fit import fit
 
 WAYS = ("as it came", "adapted", "words", "words, adapted")
-MOST_WORDS, LEAST_OFTEN = 10_000, 5
 HELD_OUT = 500  # texts that the epochs of adapting are judged by
 
 
-def split_words(tokenizer: Any, texts: Iterable[str]) -> dict[str, list[int]]:
-    """Words that the tokenizer splits, those first that would spare most tokens, with the ids of their pieces."""
-    backend, counts = tokenizer.backend_tokenizer, Counter[str]()
-    for text in texts:
-        normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
-        counts.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal))
-    pieces = {word: tokenizer.encode(word, add_special_tokens=False) for word, n in counts.items() if n >= LEAST_OFTEN}
-    found = [word for word, ids in pieces.items() if len(ids) > 1]
-    found.sort(key=lambda word: -counts[word] * (len(pieces[word]) - 1))
-    return {word: pieces[word] for word in found[:MOST_WORDS]}
+def settings(data: Path, seed: int, base: str, words: int) -> Config:
+    given = {"data": {"source": str(data), "test_share": TEST_SHARE}, "train": {"seed": seed}}
+    return build({**given, "model": {"base": base, "new_words": words}})
 
 
-def with_words(masked: Masked, texts: Iterable[str]) -> Masked:
-    """The network and its WordPiece tokenizer with tokens for the words that it splits."""
-    network, tokenizer = masked.network, masked.tokenizer
-    words = split_words(tokenizer, texts)
-    state, first = json.loads(tokenizer.backend_tokenizer.to_str()), len(tokenizer)
-    state["model"]["vocab"] |= {word: first + i for i, word in enumerate(words)}
-    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
-    network.resize_token_embeddings(first + len(words), mean_resizing=False)
-    table = network.get_input_embeddings().weight
-    with torch.no_grad():
-        for i, ids in enumerate(words.values()):
-            table[first + i] = table[ids].mean(dim=0)
-    print(f"{len(words)} words, such as {', '.join(list(words)[:8])}", file=sys.stderr)
-    return replace(masked, tokenizer=tokenizer)
-
-
-def adapted(way: str, texts: Texts, base: Base, config: Config, place: Path) -> str:
-    """The base that a way makes of the default one."""
-    if way == "as it came":
-        return base.name
-    if way == "words":
-        save_masked(place, with_words(load_masked(base), texts.train), base, record_of(base))
-        return str(place)
-    if way == "words, adapted":
-        adapt.load_masked = lambda *given: with_words(load_masked(*given), texts.train)
-    found = adapt.fit_masked(texts, base, config, 0.15, say)
+def adapted(texts: Texts, config: Config, place: Path) -> str:
+    """The folder of the default base, adapted to texts."""
+    base = find_base(DEFAULT_BASE)
+    found = fit_masked(texts, base, config, 0.15, say)
     save_masked(place, found.masked, base, record_of(base))
     return str(place)
 
@@ -89,18 +55,18 @@ def say(line: str) -> None:
 
 
 def measure(name: str, way: str, seed: int, data: Path) -> dict[str, Any]:
-    given = {"data": {"source": str(data), "test_share": TEST_SHARE}, "train": {"seed": seed}}
-    config = build({**given, "model": {"base": DEFAULT_BASE}})
+    words = MOST if "words" in way else 0
+    config = settings(data, seed, DEFAULT_BASE, words)
     prepared = run.prepare(config, lambda line: None, splits_of(name, data, seed))
     three = prepared.three
     texts = Texts(three.train.texts[HELD_OUT:], three.train.texts[:HELD_OUT], ())
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
-        named = adapted(way, texts, prepared.base, config, Path(folder))
+        base = adapted(texts, config, Path(folder)) if "adapted" in way else DEFAULT_BASE
         middle = time.monotonic()
-        own = build({**given, "model": {"base": named}})
+        own = settings(data, seed, base, words)
         classifier = fit(
-            three.train, three.validation, prepared.columns, prepared.labels, find_base(named), own, say
+            three.train, three.validation, prepared.columns, prepared.labels, find_base(base), own, say
         ).classifier
         seconds = time.monotonic() - middle
         reached = run.metrics_on(classifier, three.test)

@@ -135,6 +135,13 @@ class Model(Section):
         le=1,
         description="How far each window starts behind the one before, as a share of a window; less overlaps more. Needs --long windows.",
     )
+    new_words: int | None = Field(
+        None,
+        examples=[5000],
+        ge=0,
+        le=100_000,
+        description="Words of the train texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, as of texts in another language than the base's, else 0. For WordPiece, as of BERT's family.",
+    )
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,
         examples=["lora"],

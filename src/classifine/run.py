@@ -95,7 +95,7 @@ def keep(
     evaluation = _judge(place, classifier, data.three, data.language.mixed, say)
     record = {**classifier.record, **_about_rows(name, data, wanted)}
     save(place, classifier.network, classifier.tokenizer, data.labels, record)
-    about = {**data.report.as_json(), **_lengths(data, classifier)}
+    about = {**data.report.as_json(), **_lengths(place, data, classifier)}
     write_json(place / REPORT, {**about, "train_texts": train_texts(data.three.train.texts)})
     write_json(place / EVALUATION, evaluation.as_json())
     write_lines(place / HISTORY, map(json_text, history))
@@ -235,9 +235,9 @@ def _check(found: Splits, config: Config, base: Base, language: Language) -> Dat
     return check_splits(found, config.data, counter, room, language)
 
 
-def _lengths(data: Prepared, classifier: Saved) -> dict[str, Any]:
-    """How long the texts are that the run used; nothing where the base has no tokenizer.json to count by."""
-    count_tokens = token_counter(data.base.folder)
+def _lengths(place: Path, data: Prepared, classifier: Saved) -> dict[str, Any]:
+    """How long the texts are that the run used; nothing where the saved folder has no tokenizer.json to count by."""
+    count_tokens = token_counter(place)
     if count_tokens is None:
         return {}
     found = token_lengths(data.three.all, count_tokens, classifier.max_length)

@@ -167,8 +167,8 @@ def glue(
 
 
 @with_settings(
-    "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "epochs", "batch_size",
-    "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
+    "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "new_words", "epochs",
+    "batch_size", "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
 )  # fmt: skip
 def adapt(
     texts: FilesOfTexts,
@@ -207,7 +207,7 @@ def adapt(
 
 @with_settings(
     "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "language", "base", "max_length",
-    "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
+    "new_words", "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
     test="Labelled rows to judge student and teacher on; without them their agreement alone is told.",
     batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",

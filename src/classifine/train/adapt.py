@@ -6,7 +6,7 @@ what is learned. It knows nothing about files, labels or saved folders.
 
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -21,6 +21,7 @@ from classifine.infer.masked import MaskedEngine, asked_alone, mean_loss
 from classifine.model.base import Base
 from classifine.model.masked import Masked, load_masked
 from classifine.model.network import quiet_transformers
+from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
 from classifine.train.choose import choose_masked
 from classifine.train.fit import seeded
@@ -65,10 +66,14 @@ def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say:
     hardware, max_length = look_at_hardware(), base.max_length(config.model.max_length)
     with seeded(config.train.seed), tempfile.TemporaryDirectory() as folder, quiet_transformers():
         masked = load_masked(base, *attention_on(hardware))
-        network, tokenizer = masked.network, masked.tokenizer
+        network = masked.network
+        words = wanted_words(masked.tokenizer, texts.train, config.model.new_words)
+        tokenizer = give_words(network, masked.tokenizer, words)
+        masked = replace(masked, tokenizer=tokenizer)
         recipe = choose_masked(
-            config.train, hardware, len(texts.train), network.num_parameters(), max_length, masked.new_head
-        )
+            config.train, hardware, len(texts.train), network.num_parameters(), max_length, masked.new_head,
+            len(words.pieces),
+        )  # fmt: skip
         _tell(base, masked, recipe, mask_share, say)
         columns = encode_texts(texts.train, tokenizer, max_length)
         if cut := sum(length >= max_length for length in columns["length"]):
@@ -149,6 +154,7 @@ def _tell(base: Base, masked: Masked, recipe: Recipe, mask_share: float, say: Sa
     if masked.new_head:
         say("        it comes without a head that guesses masked tokens, and gets a new one over its own embeddings")
     lines = (
+        *recipe.vocabulary_in_words,
         f"{recipe.epochs} epochs of {recipe.steps // recipe.epochs} steps, batches of {recipe.batch_size} (--epochs, --batch-size)",
         f"peak rate {recipe.learning_rate:g} (--learning-rate), {mask_share:.0%} of the tokens masked (--mask-share)",
         f"{recipe.precision} on the {recipe.device} (--precision), texts cut at {recipe.max_length} tokens (--max-length)",

@@ -82,6 +82,7 @@ def choose(
     model: Model | None = None,
     method: Method = "finetune",
     sentence_encoder: bool = False,
+    new_words: int = 0,
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights on such a base.
 
@@ -131,6 +132,7 @@ def choose(
         long=model.long,
         stride=model.stride if model.long == "windows" else None,
         similarity_pairs=_similarity_pairs(config, model, rows) if sentence_encoder and texts == "pairs" else 0,
+        new_words=new_words,
     )
 
 
@@ -151,7 +153,7 @@ def _passes(rows: int, method: Method, most: int) -> int:
 
 
 def choose_masked(
-    config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, new_head: bool
+    config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, new_head: bool, new_words: int = 0
 ) -> Recipe:
     """The recipe for guessing masked tokens of `rows` texts; of `config` what `choose` heeds but for head and metric."""
     passes = min(max(round(ADAPT_ROWS_SEEN / max(rows, 1)), ADAPT_MIN_EPOCHS), ADAPT_MAX_EPOCHS)
@@ -162,7 +164,8 @@ def choose_masked(
         "head_rate": ADAPT_HEAD_RATE if new_head else 1.0,
         "metric": "loss",
     }
-    return replace(choose(config.model_copy(update=own), hardware, rows, parameters, max_length), task=None)
+    found = choose(config.model_copy(update=own), hardware, rows, parameters, max_length, new_words=new_words)
+    return replace(found, task=None)
 
 
 def choose_static(config: Train, hardware: Hardware, rows: int, parameters: int, max_length: int, task: Task) -> Recipe:

@@ -25,6 +25,7 @@ from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved
 from classifine.model.network import load_base, quiet_transformers, shift_output
+from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
 from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
@@ -43,7 +44,7 @@ from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, train
 from classifine.train.unlearned import always, guess_alike, is_unlearned, shares_of
-from classifine.train.wishes import COSTS, check_keep
+from classifine.train.wishes import COSTS, check_keep, new_words_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -269,11 +270,13 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     # A probe reads the text that is summed up; what fine-tuning reads is the family's own choice.
     pooling = None if method == "finetune" else base.pooling or "mean"
     network, tokenizer = load_base(base, labels, *attention_on(hardware), pooling)
+    words = wanted_words(tokenizer, rows.texts, new_words_of(config.model, method))
+    tokenizer = give_words(network, tokenizer, words)
     weights = network.num_parameters()
     kind = text_kind(rows.texts, tokenizer, max_length)
     recipe = choose(
         config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method,
-        base.pooling is not None,
+        base.pooling is not None, len(words.pieces),
     )  # fmt: skip
     say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
     say(f"method  {method}: {why} (--method)")

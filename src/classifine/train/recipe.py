@@ -28,6 +28,7 @@ class Recipe:
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
     learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one. With `averaging` epochs are judged,
     and kept, by the mean of the weights along the way.
+    The base's tokenizer has `new_words` more tokens than it came with (`model.vocabulary`).
     Before the labels an encoder learns how alike the texts of so many `similarity_pairs` at most are (`train.similarity`).
     `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
     `stride` is how far each starts behind the one before, as a share of it.
@@ -71,6 +72,7 @@ class Recipe:
     long: LongTexts = "truncate"
     stride: float | None = None
     similarity_pairs: int = 0
+    new_words: int = 0
 
     @property
     def reading(self) -> Long:
@@ -119,6 +121,13 @@ class Recipe:
         if self.adapter is None or self.lora_rank is None or self.lora_alpha is None or self.lora_dropout is None:
             return None
         return Adapters(self.adapter, self.lora_rank, self.lora_alpha, self.lora_dropout)
+
+    @property
+    def vocabulary_in_words(self) -> list[str]:
+        """What the tokenizer gets; nothing where it stays as it came."""
+        if not self.new_words:
+            return []
+        return [f"{self.new_words} words that the base's tokenizer splits get a token of their own (--new-words)"]
 
     @property
     def _cost_in_words(self) -> list[str]:
@@ -174,6 +183,7 @@ class Recipe:
             "(--metric, --patience, --no-averaging)"
         )
         return [
+            *self.vocabulary_in_words,
             *(first if self.similarity_pairs else []),
             f"{self.epochs} epochs of {self.steps // self.epochs} steps, batches of {self.batch_size} (--epochs, --batch-size)",
             f"{self._optimizer_in_words}, peak rate {self.learning_rate:g}, {self.head_rate:g} times that for the {head}, {self.schedule}, warm-up {self.warmup_steps} steps, "

@@ -60,7 +60,7 @@ def learn_similarity(
     one, other, cosines = _drawn(pairs, base, recipe, np.random.default_rng(seed))
     columns = encode_texts(list(zip(one, other, strict=True)), tokenizer, recipe.max_length)
     rows, held_out = _parted({**columns, "labels": cosines.tolist()}, max(1, round(HELD_OUT * len(cosines))))
-    twin, own = _twin(base, recipe, len(rows), seed)
+    twin, own = _twin(network, base, recipe, len(rows), seed)
     with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
         training = train(twin, rows, held_out, pad_id(tokenizer), own, folder, say)
     network.base_model.load_state_dict(twin.base_model.state_dict())
@@ -68,10 +68,13 @@ def learn_similarity(
     return Compared(len(cosines), reached, time.monotonic() - start)
 
 
-def _twin(base: Base, recipe: Recipe, rows: int, seed: int) -> tuple[Any, Recipe]:
-    """A network that answers with a number, and how it learns."""
+def _twin(network: Any, base: Base, recipe: Recipe, rows: int, seed: int) -> tuple[Any, Recipe]:
+    """A network that begins with the same encoder and answers with a number, and how it learns."""
     hardware = look_at_hardware()
     twin, _ = load_base(base, Labels(("similarity",), "str", "score"), *attention_on(hardware))
+    if recipe.new_words:
+        twin.resize_token_embeddings(network.get_input_embeddings().weight.shape[0], mean_resizing=False)
+        twin.base_model.load_state_dict(network.base_model.state_dict())
     precision: Any = recipe.precision  # bf16 or float32: it was chosen by the same hardware
     wishes = Train(epochs=EPOCHS, seed=seed, precision=precision, pair_similarity=False)
     own = choose(wishes, hardware, rows, twin.num_parameters(), recipe.max_length, "score", "pairs", Model())

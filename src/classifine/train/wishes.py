@@ -62,6 +62,16 @@ def check_long(model: Model) -> None:
         raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
 
 
+def new_words_of(model: Model, method: str) -> int | None:
+    """How many words are asked for, None where nothing is; ConfigError where their vectors would not be trained."""
+    frozen = f"--adapter {model.adapter}" if model.adapter else f"--method {method}" if method != "finetune" else None
+    if frozen and model.new_words:
+        raise ConfigError(
+            f"--new-words needs the whole network to be trained, and {frozen} does not. Leave out one of them."
+        )
+    return 0 if frozen else model.new_words
+
+
 def checked_metric(config: Train, model: Model, hardware: Hardware, task: Task) -> str:
     """What chooses the best epoch; ConfigError where that or another wish cannot be met."""
     check_adapter(model)
