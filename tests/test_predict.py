@@ -379,7 +379,7 @@ def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
     record = json.loads((folder / "classifine.json").read_text("utf-8"))
     (folder / "classifine.json").write_text(json.dumps({**record, "doubt": None}), encoding="utf-8")
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
-    with pytest.raises(ConfigError, match=r"keeps nothing about doubt.*Drop --accuracy.*or train it again"):
+    with pytest.raises(ConfigError, match=r"does not know when to doubt, as an older version.*Drop --accuracy.*or train it again"):
         label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
     assert not (tmp_path / "out.jsonl").exists()
 

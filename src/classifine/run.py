@@ -57,11 +57,13 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
 
     Raises a ClassifineError, and writes nothing, where settings, data, base or output do not do.
     """
+    folder = output or free_folder(str(config.data.source))
+    check_output(folder, overwrite)
+    # What takes seconds to load comes after what is most often wrong.
+    splits = splits or read_splits(config.data)
     from classifine.train.fit import fit
     from classifine.train.track import Tracking
 
-    folder = output or free_folder(str(config.data.source))
-    check_output(folder, overwrite)
     check_faces(config)
     data = prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
@@ -131,6 +133,9 @@ def check_faces(config: Config) -> None:
         )
     if config.hub.publish:
         publish.check_target(config.hub.publish)
+    elif alone := [name for name, value in config.hub if value != getattr(Hub(), name)]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in alone)
+        raise ConfigError(f"{flags} belongs to --publish OWNER/NAME. Add it, or leave {flags} out.")
 
 
 def _target(hub: Hub) -> publish.Target:
@@ -166,10 +171,11 @@ def _publisher(hub: Hub, say: Say) -> Callable[[Saved, int], None] | None:
 
 def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say, splits: Splits | None = None) -> "Plan":
     """What `train` would do, in how much time and memory; trains and writes nothing. It raises what `train` would."""
-    from classifine.train.plan import plan
-
     if output is not None:
         check_output(output, overwrite)
+    splits = splits or read_splits(config.data)
+    from classifine.train.plan import plan
+
     check_faces(config)
     data = prepare(config, say, splits)
     return plan(data.three, data.labels, data.base, config, say)

@@ -63,6 +63,7 @@ def compare_saved(first: Path, second: Path, config: Data, say: Say) -> Comparis
     rows = _common_rows(((first, one), (second, other)), config, say)
     for path, saved, own in zip((first, second), (one, other), rows, strict=True):
         _warn_of_seen(saved, path, own, say)
+    say("judging both with torch float32, so that what else they are exported for has no part in it")
     places = order(one.labels, other.labels)
     scores = [
         saved.decision.scores(text_logits(saved, own.texts)) for saved, own in zip((one, other), rows, strict=True)
@@ -195,12 +196,14 @@ def predict(model: Path, source: str, output: Path | None, options: PredictOptio
     if output is not None:
         check_target(output)
         if output.exists():
-            say(f"{output} is there already, and is replaced at the end")
+            itself = source != "-" and Path(source).exists() and output.samefile(source)
+            what = "is the input itself, and gets its labels" if itself else "is there already, and is replaced"
+            say(f"{output} {what} at the end")
     return predict_file(load(model), source, output, options, stdin, say)
 
 
 def explain_text(
-    model: Path, text: str, pair: str | None, label: str | None, method: Method, stdin: IO[bytes]
+    model: Path, text: str, pair: str | None, label: str | None, method: Method, stdin: IO[bytes], say: Say
 ) -> tuple[Explanation, ...]:
     """Why a text ("-" is all of `stdin`), or a pair, has a label: the one that is named, or each that is predicted."""
     if text == "-":
@@ -209,7 +212,7 @@ def explain_text(
         except UnicodeDecodeError as error:
             raise DataError(f"Standard input is not UTF-8 (byte {error.start + 1}). Convert it first.") from None
     asked: Text = text if pair is None else (text, pair)
-    return explain(load(model), asked, () if label is None else (label,), method)
+    return explain(load(model), asked, () if label is None else (label,), method, say)
 
 
 def report(model: Path, output: Path | None, overwrite: bool) -> Path:

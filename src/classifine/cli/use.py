@@ -117,8 +117,8 @@ def predict(
     Another job for OUT is refused meanwhile, unless --start-over throws away what was answered.
 
     A folder, such as one of Parquet, is labelled file by file into a folder of the same files, also those in folders
-    below it; names that begin with . or _ are passed over. What is finished is not done again, and files that came or
-    changed since a job was stopped are.
+    below it; names that begin with . or _ are passed over. What is finished is not done again when the same
+    command is given again, but files that came or changed are.
 
     The columns of the rows stay, and by what was learned these come behind them:
 
@@ -165,7 +165,8 @@ def explain(
     method: Annotated[
         Literal["gradients", "occlusion"],
         typer.Option(
-            help="gradients: integrated gradients, with captum. occlusion: leaves out word by word, slow on long texts."
+            help="gradients: integrated gradients, with captum. occlusion: leaves out word by word. Both take seconds for a "
+            "window of a long text, and say how far they are."
         ),
     ] = "gradients",
     top_k: Annotated[int, typer.Option(min=1, help="Number of words in the table, strongest first.")] = 10,
@@ -182,7 +183,7 @@ def explain(
 
     if html:
         use.check_page(html)
-    found = use.explain_text(model, text, text_pair, label, method, standard_input())
+    found = use.explain_text(model, text, text_pair, label, method, standard_input(), say)
     if html:
         use.write_page(html, found, top_k)
         say(f"page: {html}")

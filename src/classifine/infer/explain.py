@@ -8,7 +8,7 @@ words that lower the logits of the others. This stands in this room because word
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,17 +20,22 @@ from classifine.data.encode import pad, pad_id
 from classifine.data.read import Text, whole
 from classifine.errors import ConfigError, DataError
 from classifine.infer.forward import logits
+from classifine.infer.meter import Meter
 from classifine.infer.predict import text_logits
 from classifine.infer.spans import Reading, read
 from classifine.infer.torch_engine import TorchEngine
+from classifine.labels import Task
 from classifine.model.folder import Saved
+from classifine.say import Say
 
 Method = Literal["gradients", "occlusion"]
 Floats = NDArray[np.float64]
+Done = Callable[[], None]
 # Points of the path at first, doubled until the gap is small or there are MOST of them.
 STEPS, MOST = 32, 512
 # The gap that is small: this share of what the words add up to, and never less than LEAST of a logit.
 SHARE, LEAST = 0.02, 0.01
+SILENT = 2.0  # seconds before which nothing is said of how far it is
 NO_WORDS = "The text is empty; expected some words to explain. Give a text."
 
 
@@ -67,6 +72,7 @@ class Explanation:
     windows: int = 1
     gap: float | None = None
     steps: int | None = None
+    task: Task = "single"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -93,11 +99,12 @@ class _Attributed:
 
 
 def explain(
-    saved: Saved, text: Text, labels: Sequence[str] = (), method: Method = "gradients"
-) -> tuple[Explanation, ...]:
+    saved: Saved, text: Text, labels: Sequence[str] = (), method: Method = "gradients",
+    say: Say = lambda line: None,
+) -> tuple[Explanation, ...]:  # fmt: skip
     """The Explanation of each of the labels; without any that of the label which is predicted.
 
-    Of several labels these are all that hold, best first, or the best one where none does. "gradients" are integrated
+    `say` is told how far a long text is. Of several labels these are all that hold, best first, or the best one where none does. "gradients" are integrated
     gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks") from a text of padding tokens.
     "occlusion" is the drop of the logit when a word is left out (Zeiler and Fergus 2014, "Visualizing and
     Understanding Convolutional Networks"): a forward for each word, and true by its very definition. Raises
@@ -106,12 +113,14 @@ def explain(
     """
     _check(saved, text, method)
     text = whole(text) if isinstance(text, str) else (whole(text[0]), whole(text[1]))
+    asked = _ids(saved, labels)
     scores = saved.decision.scores(text_logits(saved, [text]))
-    ids = _ids(saved, labels) if labels else _given(saved, scores)
+    ids = asked or _given(saved, scores)
     reading = read(text, saved.tokenizer, saved.max_length, saved.long)
     if not reading.words:  # characters that this tokenizer drops
         raise DataError(NO_WORDS)
-    found = (_integrated if method == "gradients" else _left_out)(saved, reading, ids)
+    with _progress(saved, len(reading.windows), say) as done:
+        found = (_integrated if method == "gradients" else _left_out)(saved, reading, ids, done)
     values, parts = _combined(reading, found.values), (text,) if isinstance(text, str) else text
     seen = reading.read
     return tuple(
@@ -125,9 +134,21 @@ def explain(
             len(reading.windows),
             found.gaps[column] if found.gaps else None,
             found.steps[column] if found.steps else None,
+            saved.labels.task,
         )
         for column, label in enumerate(ids)
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _progress(saved: Saved, windows: int, say: Say) -> Iterator[Done]:
+    """What is to be called after each window; of several it is said how far they are."""
+    if windows == 1:
+        yield lambda: None
+        return
+    say(f"explaining in {windows} windows of up to {saved.max_length} tokens")
+    with contextlib.closing(Meter("explaining", windows, say, "windows", silent=SILENT)) as meter:
+        yield lambda: meter.add(1)
 
 
 def _check(saved: Saved, text: Text, method: str) -> None:
@@ -166,7 +187,7 @@ def _given(saved: Saved, scores: Floats) -> list[int]:
     return [i for i in ranked if holding[i]] or ranked[:1]
 
 
-def _left_out(saved: Saved, reading: Reading, ids: Sequence[int]) -> _Attributed:
+def _left_out(saved: Saved, reading: Reading, ids: Sequence[int], done: Done) -> _Attributed:
     """The drop of the logits when a word is left out of a window."""
     values = np.zeros((len(reading.windows), len(reading.words), len(ids)))
     engine, filler = TorchEngine(saved.network), pad_id(saved.tokenizer)
@@ -176,10 +197,11 @@ def _left_out(saved: Saved, reading: Reading, ids: Sequence[int]) -> _Attributed
         others = [[place for place in window if place not in reading.words[word].places] for word in held]
         found = _centred(saved, logits(engine, reading.rows([window, *others]), filler))[:, list(ids)]
         values[number, held] = found[0] - found[1:]
+        done()
     return _Attributed(values)
 
 
-def _integrated(saved: Saved, reading: Reading, ids: Sequence[int]) -> _Attributed:
+def _integrated(saved: Saved, reading: Reading, ids: Sequence[int], done: Done) -> _Attributed:
     """Integrated gradients of each window, the tokens of a word added up."""
     values = np.zeros((len(reading.windows), len(reading.words), len(ids)))
     gaps, steps = np.zeros(values[:, 0].shape), np.zeros(values[:, 0].shape, dtype=int)
@@ -190,6 +212,7 @@ def _integrated(saved: Saved, reading: Reading, ids: Sequence[int]) -> _Attribut
             tokens, gaps[number, column], steps[number, column] = path.attribute(label)
             of_place = dict(zip(window, tokens, strict=True))
             values[number, :, column] = [sum(of_place.get(p, 0.0) for p in span.places) for span in reading.words]
+        done()
     return _Attributed(values, tuple(gaps.max(axis=0).tolist()), tuple(steps.max(axis=0).tolist()))
 
 

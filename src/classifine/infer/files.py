@@ -4,6 +4,7 @@ It goes through the rows as a stream, so memory does not grow with them. What go
 moment and goes on where it was.
 """
 
+import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -86,9 +87,14 @@ def predict_file(
     columns = list(dict.fromkeys(name for row in given.sample for name in row))
     trained = Columns.from_json(saved.record["columns"], saved.labels.task)
     text, pair = find_asked(given.sample, columns, options.data, trained, source)
+    answer = Answer(saved, columns, options.wanted)
     engine = engine or open_engine(saved, options.engine, options.precision)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")
-    answer = Answer(saved, columns, options.wanted)
+    if given.form == "lines" and options.form is None and _like_a_header(given.sample[0]["text"], trained):
+        say(
+            f"warning: the first line, {given.sample[0]['text']!r}, looks like the header of a table; every line is taken for "
+            "a text. If it is one, add --format csv"
+        )
     if options.wanted.accuracy:
         say(
             f"answers from a score of {answer.threshold:.4f} on: {answer.share:.1%} of validation rows, of which "
@@ -124,7 +130,18 @@ def predict_file(
     blank, unsure = stream.blank, stream.unsure
     told = f", {blank} without text left unlabelled" * bool(blank) + f", {unsure} too unsure" * bool(unsure)
     say(f"{count} rows{told}{f', in {output}' if output else ''}")
+    if stream.cut:
+        say(
+            f"warning: {stream.cut} texts fill all {saved.max_length} tokens that are read, and what is beyond was not "
+            "(train --max-length, --long)"
+        )
     return count
+
+
+def _like_a_header(line: str, trained: Columns) -> bool:
+    """Whether a line of text names columns, one of them that of the texts of training."""
+    cells = {cell.strip(" \"'").lower() for cell in re.split("[,;\t]", line)}
+    return not {name.lower() for name in trained.text}.isdisjoint(cells)
 
 
 @dataclass
@@ -140,6 +157,7 @@ class _Stream:
     meter: Meter | None = None
     blank: int = 0
     unsure: int = 0
+    cut: int = 0
 
     def answered(self, rows: Iterable[Row], columns: list[str]) -> Generator[Row, None, None]:
         """Every row with its answer, in order: those that the journal holds, then those of the network."""
@@ -165,6 +183,7 @@ class _Stream:
     def _new(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Values]]:
         for chunk in scored_chunks(self.saved, self.engine, rows, *self.asked):
             values = [self.answer.values(judged) for _, judged in chunk]
+            self.cut += sum(judged is not None and judged.full for _, judged in chunk)
             if self.journal is not None:
                 self.journal.add(values)
             if self.meter:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class Journal:
     OutputError where another process writes to it, where it cannot be written, or where it has answers of another
     job, unless `start_over` throws away whatever is there, or the jobs differ in nothing but what `may_differ` names.
     It is called after `target` without its ending, or by all of its `whole_name`. `after_a_kill` tells that a process which nobody could stop
-    gently may have left more than this file, and that no other one is at work here.
+    gently may have left more than this file, and that no other one is at work here. What `end` kept is taken up again by the
+    same job, and thrown away by another.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Journal:
         self._may_differ = may_differ
         self._head = json.dumps(job, sort_keys=True).encode() + b"\n"
         self.done = self.kept = 0
+        self._ended = self.path.with_suffix(".done")
+        self._take_up(start_over)
         self._file, locked = self._opened()
         try:
             first = self._file.readline()
@@ -84,6 +88,22 @@ class Journal:
             self._file.close()
             self.path.unlink(missing_ok=True)
         self._file.close()
+
+    def end(self) -> None:
+        """The job is done, and what it did need not be done again."""
+        self._file.close()
+        with writing(self.path):
+            self.path.replace(self._ended)
+
+    def _take_up(self, start_over: bool) -> None:
+        """Go on with what a job that ended has kept, if it was the same one."""
+        with suppress(FileNotFoundError):
+            with self._ended.open("rb") as file:
+                same = file.readline() == self._head
+            if same and not start_over and not self.path.exists():
+                self._ended.replace(self.path)
+            else:
+                self._ended.unlink()
 
     def close(self) -> None:
         """Let go of the file, and leave it for the next one to go on, if there is anything in it."""

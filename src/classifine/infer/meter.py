@@ -13,7 +13,7 @@ QUICK = 10.0  # seconds; a shorter job need say nothing on its way
 class Meter:
     """Told of rows as they are done, of `total`; silent where the job takes less than `silent` seconds."""
 
-    def __init__(self, word: str, total: int, say: Say, silent: float = 0.0) -> None:
+    def __init__(self, word: str, total: int, say: Say, unit: str = "rows", silent: float = 0.0) -> None:
         console = Console(stderr=True)
         columns = (
             TextColumn(word),
@@ -23,7 +23,7 @@ class Meter:
         )
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console) if console.is_terminal else None
         self._word, self._total, self._say, self._silent = word, max(total, 1), say, silent
-        self._start = time.monotonic()
+        self._unit, self._start = unit, time.monotonic()
         self._done = self._said = 0
         if self._bar:
             self._bar.start()
@@ -35,13 +35,16 @@ class Meter:
         seconds = time.monotonic() - self._start
         rate = self._done / max(seconds, 1e-9)
         if self._bar:
-            self._bar.update(self._task, completed=self._done, rate=f"{rate:.0f} rows/s")
+            self._bar.update(self._task, completed=self._done, rate=self._told(rate))
             return
         tenth = min(10, 10 * self._done // self._total)
         if tenth > self._said and seconds >= self._silent:
             self._said = tenth
             left = max(0, self._total - self._done) / rate
-            self._say(f"{self._word}: {tenth * 10} %, {rate:.0f} rows/s, {left:.0f} s left")
+            self._say(f"{self._word}: {tenth * 10} %, {self._told(rate)}, {left:.0f} s left")
+
+    def _told(self, rate: float) -> str:
+        return f"{rate:.{0 if rate >= 10 else 2}f} {self._unit}/s"
 
     def skip(self, rows: int) -> None:
         """Some rows were done before; they count for nothing in the rate."""

@@ -28,10 +28,11 @@ CHUNK = 1024  # rows that are sorted by length together: enough for little paddi
 
 @dataclass(frozen=True)
 class Judged:
-    """The scores of a text (labels,), and how like the training texts it is."""
+    """The scores of a text (labels,), how like the training texts it is, and whether it fills all tokens that are read."""
 
     scores: NDArray[np.float64]
     likeness: float
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,11 @@ def scored_chunks(
     def scored() -> Iterator[list[tuple[Row, Judged | None]]]:
         for chunk, places, columns in ahead(tokenised()):
             found: list[Judged | None] = [None] * len(chunk)
+            most = np.inf if saved.long.way == "windows" else saved.max_length
             for rows, values in logits_by_batch(engine, columns, filler):
                 likely = likeness(values, decision).tolist()
                 for i, scores, like in zip(rows, decision.scores(values), likely, strict=True):
-                    found[places[i]] = Judged(scores, like)
+                    found[places[i]] = Judged(scores, like, len(columns["input_ids"][i]) >= most)
                 yield BREATH
             yield list(zip(chunk, found, strict=True))
 

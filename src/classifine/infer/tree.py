@@ -1,10 +1,10 @@
 """A saved classifier on a folder of files, such as a lake of Parquet: the same files out, in the same folders.
 
-File by file, so that what is finished stays finished: a job that was stopped goes on with the first file that is not.
+File by file, so that what is finished stays finished: a job that was stopped goes on with the first file that is not, and one that is
+given again does those that came or changed.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +27,7 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     A file keeps its form, but lines of text become .jsonl. Names that begin with `.` or `_` are passed over, and a file
     without rows is left out, which is said. `options.shard` (i, n) takes every n-th file from the i-th on. Raises
     DataError where nothing can be read, a form is named or two files would become one, OutputError where `output` cannot
-    be written. What was finished stays, and the same call goes on from there; of files that have changed since it does not.
+    be written. What was finished stays, and the same call does what came or changed since; another one does all.
     """
     if options.form is not None:
         raise DataError(f"--format is {options.form}; the files of a folder tell theirs by their endings. Drop it.")
@@ -41,23 +41,31 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     job = job_of(saved, engine, [str(source.absolute())], options, None)
     # Such a name is passed over, so that no file of rows can have it.
     journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over)
-    own, count = replace(options, shard=(1, 1), of_folder=True), 0
-    with _kept(journal, len(files), say):
+    own = replace(options, shard=(1, 1), of_folder=True)
+    with closing(journal):
         finished = {tuple(state): rows for *state, rows in journal.before()}
-        for place, file in enumerate(files, 1):
-            target, state = output / targets[file], (str(file), *version_of(source / file))
-            if state in finished and target.exists():
-                count += finished[state]
-                continue
-            say(f"file {place} of {len(files)}: {file}")
-            try:
-                rows = predict_file(saved, str(source / file), target, own, BytesIO(), say, engine)
-            except NoRowsError:
-                say(f"{file} holds no rows, and is left out")
-            else:
-                journal.add([[*state, rows]])
-                count += rows
-        journal.remove()
+        states = {file: (str(file), *version_of(source / file)) for file in files}
+        done = [file for file in files if states[file] in finished and (output / targets[file]).exists()]
+        if done:
+            say(f"goes on after {len(done)} of {len(files)} files that were finished before")
+        count, ended = int(sum(finished[states[file]] for file in done)), len(done)
+        try:
+            for place, file in enumerate(files, 1):
+                if file in done:
+                    continue
+                say(f"file {place} of {len(files)}: {file}")
+                try:
+                    rows = predict_file(saved, str(source / file), output / targets[file], own, BytesIO(), say, engine)
+                except NoRowsError:
+                    say(f"{file} holds no rows, and is left out")
+                    continue
+                journal.add([[*states[file], rows]])
+                count, ended = count + rows, ended + 1
+        except BaseException:
+            if ended:
+                say(f"{ended} of {len(files)} files are finished. The same command goes on from there.")
+            raise
+        journal.end()
     say(f"{count} rows of {len(files)} files, in {output}")
     return count
 
@@ -107,17 +115,3 @@ def _check(source: Path, output: Path) -> None:
     inside = output.resolve()
     if source.resolve() in (inside, *inside.parents):
         raise OutputError(f"{output} lies in {source}, whose files are read. Change -o.")
-
-
-@contextmanager
-def _kept(journal: Journal, files: int, say: Say) -> Iterator[None]:
-    """The journal while its job runs; where that is stopped, what is finished is said."""
-    if journal.done:
-        say(f"goes on after {journal.done} of {files} files that were finished before")
-    with closing(journal):
-        try:
-            yield
-        except BaseException:
-            if journal.kept:
-                say(f"{journal.kept} of {files} files are finished. The same command goes on from there.")
-            raise

@@ -71,9 +71,16 @@ class Saved:
     def doubt(self) -> Doubt:
         """When it should not answer; ConfigError where its record does not tell."""
         if not self.record.get("doubt"):
+            why, more = "an older version trained it", ", or train it again"
+            if self.labels.task == "score" or self.record.get("distilled"):
+                numbers = self.labels.task == "score"
+                why, more = (
+                    "it gives numbers" if numbers else "it was taught by another classifier, without true labels",
+                    "",
+                )
             raise ConfigError(
-                f"{self.folder or 'This classifier'} keeps nothing about doubt: it gives numbers, was taught "
-                "without true labels, or an older version trained it. Drop --accuracy, --abstain, --coverage and --unlike, or train it again."
+                f"{self.folder or 'This classifier'} does not know when to doubt, as {why}. "
+                f"Drop --accuracy, --abstain, --coverage and --unlike{more}."
             )
         return Doubt.from_json(self.record["doubt"])
 

@@ -52,14 +52,14 @@ class Comparison:
     def verdict(self) -> str:
         """One plain sentence."""
         found = self.differences[0]
-        # The one that is better stands first, and the difference is what it has more.
+        # The one that is better stands first, and the difference is what it has more; else what the second has more.
         turned = found.better == 2
         names, values = ((pair[::-1] if turned else pair) for pair in (self.names, (found.first, found.second)))
         # Added so that nothing is not less than nothing.
-        points = [100 * (one if turned else -one) + 0.0 for one in (found.difference, found.low, found.high)]
+        points = [100 * (-one if found.better == 1 else one) + 0.0 for one in (found.difference, found.low, found.high)]
         low, high = sorted(points[1:])
         numbers = (
-            f"{found.metric.replace('_', ' ')} {values[0]:.4f} against {values[1]:.4f}, {points[0]:+.2f} points "
+            f"{found.metric.replace('_', ' ')} {values[0]:.4f} {'against' if found.better else 'and'} {values[1]:.4f}, {points[0]:+.2f} points "
             f"(95 %: {low:+.2f} to {high:+.2f}), p = {found.p:.3g} by {found.test}"
         )
         if not found.better:
@@ -78,10 +78,10 @@ class Comparison:
         yield self.verdict
         width = max(len(one.metric) for one in self.differences)
         yield ""
-        yield f"{'metric':{width}}    first   second  difference   95 % interval            p"
+        yield f"{'metric':{width}}    first   second   second - first   95 % interval            p"
         for one in self.differences:
             interval = f"{one.low:+.4f} to {one.high:+.4f}"
-            yield f"{one.metric:{width}} {one.first:8.4f} {one.second:8.4f}    {one.difference:+8.4f}   {interval:19} {one.p:8.3g}"
+            yield f"{one.metric:{width}} {one.first:8.4f} {one.second:8.4f}         {one.difference:+8.4f}   {interval:19} {one.p:8.3g}"
 
 
 def compare(

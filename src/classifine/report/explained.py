@@ -72,15 +72,18 @@ def _headline(one: Explanation) -> str:
 
 def _notes(one: Explanation) -> Iterator[str]:
     """What one must know to read the numbers."""
+    shared = ", less the mean of all labels' logits," if one.task == "single" else ""
+    what = "number" if one.task == "score" else f"logit of '{one.label}'{shared}"
     if one.gap is None:
-        yield "A word adds what the label's logit (of numbers: the number) loses when the word is left out."
+        yield f"A word adds what the {what} loses when the word is left out."
     else:
         together = sum(word.attribution for word in one.words)
         yield (
-            f"Together the words add {together:+.3f} to the label's logit (of numbers: to the number) that an empty text "
-            f"has (integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
+            f"Together the words move the {what} by {together:+.3f} from that of an empty text "
+            f"(integrated gradients, {one.steps} steps, gap {one.gap:.4f})."
         )
-    yield "Logits of other labels, if any, rise and fall with the same words; of labels of which one is chosen it is the highest."
+    if one.task == "single":
+        yield "The same words move the logits of the other labels; the label with the highest is chosen."
     if one.windows > 1:
         behind = sum(not word.read for word in one.words)
         known = (
