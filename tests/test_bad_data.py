@@ -77,7 +77,7 @@ BAD_DATA = {
     "no such test file": ({"a.csv": GOOD}, "a.csv", {"test": "b.csv"}, ["No such file", "b.csv"]),
     "empty file": ({"a.csv": ""}, "a.csv", {}, ["a.csv is empty", "expected rows of texts"]),
     "blank lines only": ({"a.csv": "\n\n\n"}, "a.csv", {}, ["a.csv holds no rows", "expected a header line"]),
-    "header only": ({"a.csv": "text,label\n"}, "a.csv", {}, ["a.csv holds no rows", "expected a text and a label", "Check the file"]),
+    "header only": ({"a.csv": "text,label\n"}, "a.csv", {}, ["a.csv holds no rows", "expected some with a text in each", "Check the file"]),
     "empty list": ({"a.json": "[]"}, "a.json", {}, ["a.json holds no rows", "Check the file"]),
     "empty gzip": ({"a.csv.gz": gzip.compress(b"")}, "a.csv.gz", {}, ["holds no rows", "expected a header line"]),
     "one column": ({"a.csv": "text\nhello there\nhow are you\n"}, "a.csv", {}, ["one column, 'text'", "--delimiter"]),

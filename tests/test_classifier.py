@@ -320,3 +320,23 @@ def test_a_data_frame_with_labels_beside_it(base):
     pd = pytest.importorskip("pandas")
     with pytest.raises(DataError, match=r"Got a data frame and labels beside it; .* Write fit\(frame\)"):
         make(base).fit(pd.DataFrame({"text": TEXTS}), LABELS)
+
+
+def test_scikit_learn_copies_and_crosses_it(base):
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+
+    classifier = make(base, epochs=1)
+    assert is_classifier(classifier)
+    other = clone(classifier.set_params(learning_rate=0.004))
+    assert other is not classifier
+    assert other.get_params() == classifier.get_params() == {**other.settings, "verbose": False}
+    assert repr(TextClassifier(epochs=2, seed=1)) == "TextClassifier(epochs=2, seed=1)"
+    with pytest.raises(ConfigError, match="no setting 'epoch'"):
+        other.set_params(epoch=3)
+    scores = cross_val_score(other, TEXTS, LABELS, cv=2)
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()
+    search = GridSearchCV(other, {"epochs": [1, 4]}, cv=2).fit(TEXTS, LABELS)
+    assert search.best_estimator_.settings["epochs"] in (1, 4)
+    assert search.score(TEXTS, LABELS) == search.best_estimator_.evaluate(TEXTS, LABELS).accuracy

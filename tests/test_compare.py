@@ -107,3 +107,12 @@ def test_two_answers_for_all_rows_are_no_certainty():
         assert not one.better, one.metric
         assert one.high - one.low > 0.05 or not one.difference, one.metric
     assert compare(truth, first, first, (Decision(), Decision())).verdict.count("+0.00 to +0.00") == 1
+
+
+def test_the_sentence_and_the_table_have_one_direction():
+    truth, first, second = pair(3, 0.0, 400)
+    found = compare(truth, first, second, (Decision(), Decision()), ("A", "B"))
+    assert not found.differences[0].better
+    points = 100 * found.differences[0].difference
+    assert f", {points:+.2f} points" in found.verdict.replace("-0.00", "+0.00")
+    assert "second - first" in list(found.lines())[2]

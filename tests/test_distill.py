@@ -322,3 +322,21 @@ def test_pairs_stay_pairs_for_a_teacher_of_pairs(tmp_path):
     path = write_csv(tmp_path / "pairs.csv", [(text, f"{text} too") for text, _ in ROWS[:20]], header=("a", "b"))
     found = read_texts([str(path)], Data(), 0.1, 2000, None, 1, Columns(("a",), None, pair="b"))
     assert {(text, f"{text} too") for text, _ in ROWS[:20]} == {*found.train, *found.held_out}
+
+
+def test_only_flags_that_the_command_has_are_named(trained, texts, base, tmp_path, capfd, monkeypatch):
+    import sys
+
+    from classifine import cli
+
+    out = tmp_path / "student"
+    quick = ["--base", str(base), "--epochs", "1", "--max-length", "32", "-o", str(out)]
+    monkeypatch.setattr(sys, "argv", ["classifine", "distill", str(trained), str(texts), *quick])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    told = capfd.readouterr().err
+    assert "(--epochs, --batch-size)" in told
+    assert "(--learning-rate, --head-rate)" in told
+    for flag in ("--metric", "--patience", "--schedule", "--method"):
+        assert flag not in told

@@ -205,3 +205,15 @@ def test_the_verdict_says_where_rows_are_too_few():
     )
     sure = replace(found, intervals={"accuracy": (0.85, 0.95)})
     assert sure.verdict == "The network beats B: accuracy 0.900 against 0.800."
+
+
+def test_the_verdict_tells_where_another_headline_says_otherwise():
+    simpler = (
+        Baseline("TF-IDF", {"macro_f1": 0.02, "micro_f1": 0.2}),
+        Baseline("the same labels for all", {"macro_f1": 0.01, "micro_f1": 0.27}),
+    )
+    found = Evaluation("multi", 500, {"macro_f1": 0.08, "micro_f1": 0.1}, (), (), simpler)
+    assert found.verdict == (
+        "The network beats TF-IDF: macro f1 0.080 against 0.020. But by micro f1 the same labels for all is better: "
+        "0.270 against 0.100."
+    )

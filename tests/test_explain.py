@@ -503,3 +503,27 @@ def test_the_command_says_what_is_wrong(trained, monkeypatch, capsys, more, word
     code, out, err = answer(monkeypatch, capsys, trained, *more, stdin=b"my\xff")
     assert (code, out) == (1, "")
     assert words in err and err.count("\n") == 1
+
+
+def test_how_far_a_long_text_is_is_said(saved, monkeypatch):
+    monkeypatch.setattr(explaining, "SILENT", 0.0)
+    long = " ".join(text for text, _ in NEW[:20])
+    explain(saved, long, method="occlusion", say=(said := []).append)
+    assert said[0].startswith("explaining in ")
+    assert "windows of up to 32 tokens" in said[0]
+    assert said[-1].endswith("0 s left")
+    explain(saved, NEW[0][0], method="occlusion", say=(said := []).append)
+    assert not said
+
+
+@pytest.mark.parametrize(("name", "what"), [("multi", "the logit of '"), ("score", "the number")])
+def test_notes_speak_of_the_task_with_occlusion(made, saved, name, what):
+    def noted(classifier, text):
+        shown = io.StringIO()
+        show(explain(classifier, text, method="occlusion"), shown, 3)
+        return " ".join(shown.getvalue().split())
+
+    told = noted(made[name], NEW[0][0])
+    assert f"A word adds what {what}" in told
+    assert "of the other labels" not in told
+    assert "less the mean of all labels' logits" in noted(saved, NEW[0][0])

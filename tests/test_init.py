@@ -176,3 +176,19 @@ def test_paths_count_from_the_folder_of_the_file(data, tmp_path, monkeypatch):
     written = start(tmp_path / "conf" / "run.toml", {"source": "tickets.csv"}, False, None, quiet)
     monkeypatch.chdir("/")
     assert load_toml(written)["data"]["source"].endswith("conf/../tickets.csv")
+
+
+def test_a_source_that_cannot_be_read_is_asked_for_again(data, tmp_path):
+    given, said = ["nofile.csv", str(data)], []
+
+    def ask(question, default):
+        return given.pop(0) if "Which file" in question else default
+
+    written = start(tmp_path / "run.toml", {}, False, ask, said.append)
+    assert not given
+    assert "nofile.csv" in said[0]
+    assert (tmp_path / build(load_toml(written)).data.source).samefile(data)
+    given = ["", "never"]
+    with pytest.raises((ConfigError, DataError)):
+        start(tmp_path / "other.toml", {}, False, ask, said.append)
+    assert given == ["never"]

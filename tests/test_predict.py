@@ -379,7 +379,9 @@ def test_a_classifier_without_doubt_is_one_sentence(trained, tmp_path):
     record = json.loads((folder / "classifine.json").read_text("utf-8"))
     (folder / "classifine.json").write_text(json.dumps({**record, "doubt": None}), encoding="utf-8")
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
-    with pytest.raises(ConfigError, match=r"does not know when to doubt, as an older version.*Drop --accuracy.*or train it again"):
+    with pytest.raises(
+        ConfigError, match=r"does not know when to doubt, as an older version.*Drop --accuracy.*or train it again"
+    ):
         label(folder, source, tmp_path / "out.jsonl", accuracy=0.9)
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -403,3 +405,34 @@ def test_that_a_file_is_replaced_is_said(trained, tmp_path):
     for _ in range(2):
         label(trained, source, tmp_path / "out.jsonl", said=said)
     assert sum("is there already, and is replaced" in line for line in said) == 1
+
+
+def test_texts_that_are_cut_are_counted(trained, tmp_path):
+    long = "parcel " * 40  # 32 tokens are read
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, long, long + "late"]])
+    label(trained, source, tmp_path / "out.jsonl", said=(said := []))
+    assert said[-1].startswith("warning: 2 texts fill all 32 tokens that are read, and what is beyond was not")
+    label(trained, write_jsonl(source, [{"text": text} for text in TEXTS]), tmp_path / "out.jsonl", said=(said := []))
+    assert said[-1].startswith("4 rows")
+
+
+@pytest.mark.parametrize("first", [b"text", b'"id","text"', b"Text;id", b"id\ttext"])
+def test_a_table_that_comes_in_as_lines_is_hinted_at(trained, first, capsys):
+    said = []
+    label(trained, "-", stdin=first + b"\nmy parcel is late\n", said=said)
+    assert any("looks like the header of a table" in line and "--format csv" in line for line in said)
+    label(trained, "-", stdin=b"my text is late\n" + first, said=(said := []))
+    assert not any("header" in line for line in said)
+    label(trained, "-", stdin=b"text\nmy parcel is late\n", form="lines", said=(said := []))
+    assert not any("header" in line for line in said)
+
+
+def test_why_there_is_no_doubt_is_told(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    (folder / "classifine.json").write_text(
+        json.dumps({**record, "doubt": None, "distilled": {"teachers": ["x"]}}), encoding="utf-8"
+    )
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
+    with pytest.raises(ConfigError, match=r"as it was taught by another classifier.* and --unlike\.$"):
+        label(folder, source, tmp_path / "out.jsonl", coverage=0.9)

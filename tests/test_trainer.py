@@ -189,6 +189,16 @@ def test_no_alarm_where_it_learns(base, halves, tmp_path):
     assert alarm.said == []
 
 
+def test_few_validation_rows_may_all_get_one_answer():
+    for judged, said in ((9, 0), (10, 1)):
+        history = History((), lambda line: None)
+        alarm = Alarm(1.0, history, lambda line: None, judged=judged, lesson="texts")
+        history.epochs.append({"epoch": 2, "train_loss": 0.1, "validation": {"predicted_classes": 1}})
+        alarm.on_evaluate(SimpleNamespace(num_train_epochs=2), None, None, {})
+        assert len(alarm.said) == said
+    assert alarm.said[0].endswith("check the texts.")
+
+
 def test_nothing_is_printed(base, halves, tmp_path, capsys, caplog):
     with caplog.at_level(logging.WARNING):
         fit(base, *halves, tmp_path, epochs=1)

@@ -63,6 +63,33 @@ class TextClassifier:
         self._config: Config = build(nested(settings))
         self._saved: Saved | None = None
 
+    def __repr__(self) -> str:
+        given = {**self.settings, **({"verbose": True} if self.verbose else {})}
+        return f"TextClassifier({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        kind = InputTags(one_d_array=True, two_d_array=False, string=True)
+        return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags(), input_tags=kind)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings that were given, by which scikit-learn makes another one of the same kind."""
+        return {"verbose": self.verbose, **self.settings}
+
+    def set_params(self, **settings: Any) -> "TextClassifier":
+        """Change settings for the next `fit`; ConfigError for one that is unknown or out of bounds."""
+        given = {**self.get_params(), **settings}
+        other = type(self)(**given)
+        self.settings, self.verbose, self._config = other.settings, other.verbose, other._config
+        return self
+
+    def score(self, texts: Sequence[Text], labels: Sequence[Any]) -> float:
+        """The share of texts that are answered right; of several labels all of them, of numbers Pearson's correlation."""
+        found = self.evaluate(texts, labels)
+        name = {"single": "accuracy", "multi": "subset_accuracy", "score": "pearson"}[found.task]
+        return float(found.metrics[name])
+
     def fit(
         self,
         texts: Any,

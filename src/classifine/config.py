@@ -153,7 +153,7 @@ class Model(Section):
         None,
         examples=[32],
         gt=0,
-        description="How much they add to the weights: alpha / rank, with rslora alpha / its root; twice the rank, with rslora 8. Needs --adapter.",
+        description="How much they add to the weights: alpha / rank times what they compute (rslora: alpha / the root of the rank); twice the rank, of rslora 8. Needs --adapter.",
     )
     lora_dropout: float = Field(
         0.0, ge=0, lt=1, description="Share of what they read that is dropped while training. Needs --adapter."
@@ -168,7 +168,11 @@ class Train(Section):
         description="finetune trains everything from a new head on; for few labels: probe (a linear head on the frozen encoder), lp-ft (that first, then everything), contrastive (texts of one label drawn together, then a probe); auto chooses and says why.",
     )
     epochs: int | None = Field(
-        None, examples=[5], ge=1, le=1000, description="Passes over the training rows; fewer for more rows."
+        None,
+        examples=[5],
+        ge=1,
+        le=1000,
+        description="Passes over the training rows; as many as see about 50,000 rows, from 2 to 12 (few labels: more).",
     )
     batch_size: int | None = Field(
         None, examples=[32], ge=1, le=4096, description="Rows per optimiser step; 32, with --method lp-ft 16."
@@ -178,14 +182,14 @@ class Train(Section):
         examples=[2e-5],
         gt=0,
         le=1,
-        description="Peak learning rate of AdamW; by the size of the base and the kind of texts.",
+        description="Peak learning rate of AdamW; 3e-4 for bases of up to 50M weights (1e-4 for pairs, 5e-5 for short texts), 3e-5 up to 200M, 1e-5 beyond; higher with --adapter, lower for few labels.",
     )
     head_rate: float | None = Field(
         None,
         examples=[10],
         gt=0,
         le=1000,
-        description="Learning rate of the head, as a multiple; 10, with --adapter, for few labels and for pairs on small bases 1.",
+        description="How many times as fast as the rest the head learns; 10, but 1 with --adapter, for few labels and for pairs on small bases.",
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.1, ge=0, description="Share of the steps (below 1) or number of steps to warm up.")

@@ -49,11 +49,7 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already. Give another name, or replace it with --overwrite.")
     chosen = dict(settings)
-    if "source" not in chosen:
-        if ask is None:
-            raise ConfigError("No data is named, and there is no terminal to ask on. Name it with --data FILE.")
-        chosen["source"] = ask("Which file or folder holds the labelled texts?", "")
-    found = _look(chosen, ask, say)
+    found = _look(chosen, ask, say) if "source" in chosen else _asked(chosen, ask, say)
     if ask is None:
         for line in _in_words(found):
             say(f"data    {line}")
@@ -76,6 +72,20 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
         raise OutputError(f"{path} cannot be written: {error.strerror}. Change its name.") from None
     build(load_toml(path))
     return path
+
+
+def _asked(chosen: dict[str, Any], ask: Ask | None, say: Say) -> _Found:
+    """What is in the data that somebody names; where it cannot be read, they are told and asked again."""
+    if ask is None:
+        raise ConfigError("No data is named, and there is no terminal to ask on. Name it with --data FILE.")
+    while True:
+        chosen["source"] = ask("Which file or folder holds the labelled texts?", "")
+        try:
+            return _look(chosen, ask, say)
+        except ClassifineError as error:
+            if not chosen["source"]:
+                raise
+            say(str(error))
 
 
 def _in_words(found: _Found) -> Iterator[str]:

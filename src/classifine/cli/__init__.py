@@ -54,7 +54,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="classifine",
-    help="From labelled texts to a text classifier that can be trusted, published and served.",
+    help="From labelled texts to a text classifier that can be trusted and published.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -17,7 +17,10 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Ask a few questions, look at the data, and write a commented file of settings for `train`."""
+    """Ask a few questions and write a file of settings.
+
+    It looks at the data for what to offer as answers; the file is for `train`, and commented.
+    """
     from classifine.init import start
 
     def ask(question: str, default: str) -> str:
@@ -34,7 +37,10 @@ def check(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Say what is wrong with labelled texts; trains nothing. Exit 1 where they cannot be trained on."""
+    """Say what is wrong with labelled texts.
+
+    Trains nothing. Exit 1 where they cannot be trained on.
+    """
     config = configure(data, settings or {}, [])
     from classifine import run
     from classifine.report.text import report_lines
@@ -73,7 +79,9 @@ def audit(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """List what is probably wrong with labelled texts, worst first, and mend it; trains nothing.
+    """List labels that are probably wrong, and mend them.
+
+    Worst first, with near copies and texts that are unlike all others.
 
     A line of the list has: `row` (from 1, below the header), `kind`, `label`, `suggested`, `score` (from 0, surely a
     fault, to 1), `text`, `split` and `action`. The kinds come one after the other, each worst first:

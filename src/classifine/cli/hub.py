@@ -10,7 +10,10 @@ from classifine.cli.streams import say
 
 
 def login() -> None:
-    """Keep a token for the Hub on this machine; asked for without showing it, or read from standard input."""
+    """Keep a token for the Hub on this machine.
+
+    It is asked for without showing it, or read from standard input.
+    """
     from classifine import publish as publishing
 
     if sys.stdin.isatty():
@@ -27,7 +30,10 @@ def publish(
     license: Annotated[str | None, typer.Option(help="Licence for the card, such as apache-2.0 or mit.")] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="List the files and publish nothing.")] = False,
 ) -> None:
-    """Publish a classifier on the Hub with its card, and fetch it back to see that it gives the same answers."""
+    """Publish a classifier on the Hub, with its card.
+
+    It is fetched back, to see that it gives the same answers.
+    """
     from classifine import publish as publishing
 
     if dry:

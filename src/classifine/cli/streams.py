@@ -1,14 +1,29 @@
 """What goes through standard input, output and error."""
 
+import inspect
 import io
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
+
+from classifine.say import Say
 
 
 def say(line: str) -> None:
     """Tell people something, on standard error."""
     sys.stderr.write(line + "\n")
+
+
+def saying_flags_of(command: Callable[..., None]) -> Say:
+    """The same for a command that takes some of the flags of `train`: of those that a line names only its own stay."""
+    own = {f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters}
+
+    def named(found: re.Match[str]) -> str:
+        flags = [flag for flag in found[1].split(", ") if flag in own]
+        return f" ({', '.join(flags)})" if flags else ""
+
+    return lambda line: say(re.sub(r" \((--[a-z0-9-]+(?:, --[a-z0-9-]+)*)\)", named, line))
 
 
 def print_json(content: Any) -> None:

@@ -20,7 +20,7 @@ from classifine.cli.flags import (
     configure,
     with_settings,
 )
-from classifine.cli.streams import answer, say
+from classifine.cli.streams import answer, say, saying_flags_of
 from classifine.config import build
 from classifine.settings import load_toml, merge, nested
 
@@ -30,7 +30,12 @@ def train(
     data: Labelled,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the classifier. [default: runs/NAME]"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder of the classifier. [default: runs/NAME after the data, or NAME-2 and so on where that is taken]",
+        ),
     ] = None,
     overwrite: ReplaceClassifier = False,
     dry: Annotated[
@@ -40,7 +45,10 @@ def train(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Train a classifier: labelled texts in, an evaluated classifier in a folder out."""
+    """Train a classifier, and judge it.
+
+    Labelled texts in, an evaluated classifier in a folder out.
+    """
     config = configure(data, settings or {}, set or [])
     from classifine import run
 
@@ -77,7 +85,9 @@ def tune(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Look for better settings than the default recipe's, and keep them only if they are.
+    """Look for better settings than the default recipe's.
+
+    They are kept only if they are better.
 
     Each trial trains by other settings and is judged on validation rows; test rows have no part in it. Searched are
     learning rate, epochs, batch size, weight decay, schedule, warm-up, rate of the head and optimiser, and the base
@@ -97,7 +107,7 @@ def tune(
     config = configure(data, {**(settings or {}), **named}, set or [])
     from classifine import tune as tuning
 
-    result = tuning.tune(config, output, overwrite, say)
+    result = tuning.tune(config, output, overwrite, saying_flags_of(tune))
     answer(as_json, result.as_json(), [result.folder])
 
 
@@ -138,7 +148,10 @@ def glue(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Train a task of GLUE and judge it on its validation rows; or write the leaderboard's submission."""
+    """Train and judge a task of GLUE, or submit answers.
+
+    It is judged on its validation rows; `submit` writes the leaderboard's zip.
+    """
     from classifine import glue as tasks
     from classifine.data.glue import task_named
 
@@ -184,7 +197,9 @@ def adapt(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Teach a base model the words of your own texts, before `train`; no labels are needed.
+    """Teach a base model the words of your own texts.
+
+    That comes before `train`, and needs no labels.
 
     It goes on with what base models were pre-trained on: guessing tokens that are masked. That helps most where the
     texts are unlike what it has read, and there are many more of them than labels.
@@ -201,7 +216,7 @@ def adapt(
 
     config = build(nested(settings or {}))
     options = adapting.AdaptOptions(mask_share, held_out, max_rows)
-    record = adapting.adapt(texts, config, options, output, overwrite, say)
+    record = adapting.adapt(texts, config, options, output, overwrite, saying_flags_of(adapt))
     answer(as_json, {"folder": str(output), **record}, [output])
 
 
@@ -239,7 +254,9 @@ def distill(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Teach a small and fast classifier what a big one knows, on texts without labels.
+    """Teach a small, fast classifier what a big one knows.
+
+    On texts without labels:
 
         classifine distill runs/big texts.txt --base sentence-transformers/all-MiniLM-L6-v2 -o runs/small
 
@@ -257,5 +274,7 @@ def distill(
 
     given = nested({**(settings or {}), **({"base": "static"} if static else {})})
     options = distilling.DistillOptions(temperature, held_out, max_rows)
-    record = distilling.distill([teacher, *(more or [])], texts, build(given), options, output, overwrite, say)
+    record = distilling.distill(
+        [teacher, *(more or [])], texts, build(given), options, output, overwrite, saying_flags_of(distill)
+    )
     answer(as_json, {"folder": str(output), **record}, [output])

@@ -32,7 +32,7 @@ def evaluate(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Judge a classifier on labelled texts that it has not seen."""
+    """Judge a classifier on labelled texts."""
     config = configure(data, settings or {}, [])
     from classifine import use
     from classifine.report.text import evaluation_lines
@@ -49,7 +49,10 @@ def compare(
     as_json: AsJson = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Say whether one of two classifiers is better on labelled texts, or whether the rows cannot tell."""
+    """Say which of two classifiers is better, if any is.
+
+    On labelled texts, with how sure they make it; few rows cannot tell.
+    """
     config = configure(data, settings or {}, [])
     from classifine import use
 
@@ -111,7 +114,7 @@ def predict(
     ] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Add a label and its score to every row of a file, in order.
+    """Add a label and its score to every row of a file.
 
     A job that was stopped goes on where it was, when the same command is given again, also with another ending of OUT.
     Another job for OUT is refused meanwhile, unless --start-over throws away what was answered.
@@ -173,7 +176,9 @@ def explain(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page of HTML.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a text has its label: how much each word adds to the label's logit.
+    """Say why a text has its label, word by word.
+
+    Each word with what it adds to the label's logit.
 
     A text that is too long for the network is read in windows that overlap, and a word has the mean of its windows; of a
     classifier that was trained with --long windows what it adds to the mean of all.
@@ -201,9 +206,9 @@ def report(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that -o names.")] = False,
 ) -> None:
-    """Make the report of a classifier again, from what its folder keeps: one page of HTML that opens offline.
+    """Make the report of a classifier again.
 
-    It quotes rows of your data. What the folder lacks, the page says. With cleanlab (`pip install 'classifine[audit]'`)
+    From what its folder keeps: one page of HTML that opens offline. It quotes rows of your data. What the folder lacks, the page says. With cleanlab (`pip install 'classifine[audit]'`)
     it lists labels of test rows that are probably wrong.
     """
     from classifine import use
@@ -226,7 +231,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace such an export that is there.")] = False,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Write a classifier for OpenVINO or ONNX Runtime beside its weights; on a processor `predict` then uses it."""
+    """Write a classifier for OpenVINO or ONNX Runtime.
+
+    It stands beside the weights, and on a processor `predict` then uses it.
+    """
     from classifine import use
     from classifine.report.exported import ExportWish
 
@@ -243,7 +251,7 @@ def fill_mask(
     top_k: Annotated[int, typer.Option(min=1, help="Number of tokens, best first.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a base model already knows: the tokens that it would put in the place of the mask."""
+    """Fill the mask in a text: what a base model knows."""
     from classifine.infer import fill
     from classifine.model.base import find_base
 

@@ -277,7 +277,9 @@ def _neighbours(path: Path) -> str:
 
     folder = path.parent
     names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
+    # All names of one ending are alike in it.
+    of_stem = {name.partition(".")[0]: name for name in names}
+    near = difflib.get_close_matches(path.name.partition(".")[0], of_stem, n=1, cutoff=0.7)
     if near:
-        return f"Did you mean {folder / near[0]}?"
+        return f"Did you mean {folder / of_stem[near[0]]}?"
     return "Check the path." if folder.is_dir() else f"The folder {folder} does not exist either."

@@ -209,7 +209,7 @@ def sample_of(table: Table) -> list[Row]:
     """The first rows of a table, enough to tell its columns; DataError where there are none."""
     rows = list(islice(table.rows(), _SAMPLE))
     if not rows:
-        raise NoRowsError(f"{table.name} holds no rows; expected a text and a label in each. Check the file.")
+        raise NoRowsError(f"{table.name} holds no rows; expected some with a text in each. Check the file.")
     return rows
 
 

@@ -56,7 +56,7 @@ def open_engine(saved: Saved, engine: str = "auto", precision: str = "auto") -> 
         path = exported(saved.folder, name, kind)
         if path is not None and _installed(name) and not (with_torch and _on_gpu(engine)):
             return open_exported(path, run_in, len(saved.labels))
-    raise ConfigError(_not_there(saved, *fitting[0]))
+    raise ConfigError(_not_there(saved, *fitting[0], precision == "auto"))
 
 
 def _coarser(name: str, kind: str) -> tuple[str, ...]:
@@ -75,12 +75,12 @@ def _installed(name: str) -> bool:
     return importlib.util.find_spec(PACKAGES[name][0]) is not None
 
 
-def _not_there(saved: Saved, name: str, kind: str) -> str:
+def _not_there(saved: Saved, name: str, kind: str, any_kind: bool) -> str:
     if not _installed(name):
         return f"{name} is not installed: pip install 'classifine[{name}]'. Or choose --engine torch."
-    asked = f"{name} in {kind}"
+    asked = name if any_kind else f"{name} in {kind}"
     there = [f"{other} {form}" for other in FILES for form in FILES[other] if exported(saved.folder, other, form)]
-    flag = " --int8" if kind == "int8" else ""
+    flag = " --int8" if kind == "int8" and not any_kind else ""
     return (
         f"{saved.folder} is not exported for {asked}; it has torch{''.join(f', {one}' for one in there)}. "
         f"Run `classifine export {saved.folder} --to {name}{flag}`, or choose another --engine or --precision."

@@ -86,7 +86,8 @@ def predict_file(
     given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, form, say)
     columns = list(dict.fromkeys(name for row in given.sample for name in row))
     trained = Columns.from_json(saved.record["columns"], saved.labels.task)
-    text, pair = find_asked(given.sample, columns, options.data, trained, source)
+    where = "standard input" if source == "-" else source
+    text, pair = find_asked(given.sample, columns, options.data, trained, where)
     answer = Answer(saved, columns, options.wanted)
     engine = engine or open_engine(saved, options.engine, options.precision)
     say(f"judging {' + '.join(text)}{f' with {pair}' if pair else ''} of {source} with {saved.folder} ({engine.name})")

@@ -70,11 +70,24 @@ class Evaluation:
             # By chance alone it could be as low as the other is.
             sure = low > other or name not in self.intervals
             doubt = f"; {self.rows} rows are too few to be sure (95 %: {low:.3f} to {high:.3f})"
-            return f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}{doubt * (not sure)}."
+            return (
+                f"The network beats {best.name}: {word} {own:.3f} against {other:.3f}{doubt * (not sure)}.{self._but}"
+            )
         return (
             f"The network does not beat {best.name}: {word} {own:.3f} against {other:.3f}. "
             "Use the simpler method, or give more rows."
         )
+
+    @property
+    def _but(self) -> str:
+        """By which other headline metric a simpler method is better; nothing where none is."""
+        for name in metrics.HEADLINE[self.task][1:]:
+            known = [baseline for baseline in self.baselines if name in baseline.metrics and name in self.metrics]
+            best = max(known, key=lambda baseline: baseline.metrics[name], default=None)
+            if best is not None and best.metrics[name] > self.metrics[name]:
+                word, own, other = name.replace("_", " "), self.metrics[name], best.metrics[name]
+                return f" But by {word} {best.name} is better: {other:.3f} against {own:.3f}."
+        return ""
 
     def _with_interval(self, name: str) -> float | dict[str, float]:
         if name not in self.intervals:

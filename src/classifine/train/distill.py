@@ -87,7 +87,12 @@ def learn(
         # The lessons are of the texts as they are cut, and there are no labels that few of could be learned otherwise.
         wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune", "pair_similarity": False})
         own = config.model_copy(update={"train": wanted, "model": config.model.model_copy(update={"long": "truncate"})})
-        student = Student(*ready(rows, labels, base, own, say), base)
+
+        def tell(line: str) -> None:
+            if not line.startswith("method "):  # nobody asked for one
+                say(line)
+
+        student = Student(*ready(rows, labels, base, own, tell), base)
         return lessons(student, texts, taught, labels, columns, config, temperature, say)
 
 
@@ -163,7 +168,7 @@ def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe
         }
 
     guesses = (_constant_loss(soft, task, temperature), _constant_loss(targets.numpy(), task, 1.0))
-    return Lesson(validate, *guesses, ("agreement",), lambda given, own: soft_ones(given.logits, own))
+    return Lesson(validate, *guesses, ("agreement",), lambda given, own: soft_ones(given.logits, own), learned="texts")
 
 
 def agreement(answers: NDArray[Any], scores: NDArray[np.float64], decision: Decision) -> float:

@@ -34,7 +34,7 @@ class Lesson:
     `guess` and `guess_on_validation` are the losses of the best answer that is the same for all rows, the former None
     where the loss of training is not that of answers. `loss` is of what the network gives for a batch and of its
     targets; without one it is the network's own. `shown` are the metrics that a line has room for. `often` (rows,) is
-    how many times each row comes in an epoch, on average; without it all come once.
+    how many times each row comes in an epoch, on average; without it all come once. `learned` is the word for the targets.
     """
 
     validate: Validate
@@ -43,6 +43,7 @@ class Lesson:
     shown: tuple[str, ...]
     loss: Loss | None = None
     often: NDArray[np.float64] | None = None
+    learned: str = "labels"
 
 
 def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: int) -> Lesson:

@@ -54,16 +54,22 @@ def spoken(validation: Mapping[str, float], shown: Sequence[str]) -> str:
     return ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", *shown))
 
 
+FEW_JUDGED = 10  # validation rows, fewer of which may well all get one answer
+
+
 class Alarm(TrainerCallback):
     """Says aloud when a network learns nothing: a loss no better than the constant guess, or one answer to all.
 
-    Each of the two is said once, at the first epoch that has it.
+    Each of the two is said once, at the first epoch that has it; the latter where there are rows enough to show it.
     The constant guess answers each class by its share of the training rows, a number by their mean; its loss is the
     entropy of those shares (of several labels: their mean), or the variance. Epochs before `since` are not looked at.
+    `judged` is the number of validation rows, `lesson` what is learned.
     """
 
-    def __init__(self, guess: float, history: History, say: Say, since: int = 2) -> None:
-        self._since = since
+    def __init__(
+        self, guess: float, history: History, say: Say, since: int = 2, judged: int = FEW_JUDGED, lesson: str = "labels"
+    ) -> None:
+        self._since, self._judged, self._lesson = since, judged, lesson
         self.constant_guess = guess
         self.said: list[str] = []
         self._kinds: set[str] = set()
@@ -79,13 +85,13 @@ class Alarm(TrainerCallback):
             self._raise(
                 "loss",
                 f"Epoch {epoch['epoch']}: the training loss {epoch['train_loss']:.3f} is no better than a constant guess "
-                f"({self.constant_guess:.3f}). Try a lower --learning-rate or more --epochs, and check the labels.",
+                f"({self.constant_guess:.3f}). Try a lower --learning-rate or more --epochs, and check the {self._lesson}.",
             )
-        if epoch["validation"]["predicted_classes"] == 1:
+        if self._judged >= FEW_JUDGED and epoch["validation"]["predicted_classes"] == 1:
             self._raise(
                 "one answer",
                 f"Epoch {epoch['epoch']}: one class swallows all predictions on validation. "
-                "Try more --epochs or another --learning-rate, and check the labels.",
+                f"Try more --epochs or another --learning-rate, and check the {self._lesson}.",
             )
 
     def _raise(self, kind: str, sentence: str) -> None:

@@ -62,7 +62,7 @@ def learn_similarity(
     rows, held_out = _parted({**columns, "labels": cosines.tolist()}, max(1, round(HELD_OUT * len(cosines))))
     twin, own = _twin(network, base, recipe, len(rows), seed)
     with quiet_transformers(), tempfile.TemporaryDirectory() as folder:
-        training = train(twin, rows, held_out, pad_id(tokenizer), own, folder, say)
+        training = train(twin, rows, held_out, pad_id(tokenizer), own, folder, lambda line: say(f"pairs   {line}"))
     network.base_model.load_state_dict(twin.base_model.state_dict())
     reached = training.history[training.best_epoch - 1]["validation"]["pearson"]
     return Compared(len(cosines), reached, time.monotonic() - start)

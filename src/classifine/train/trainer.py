@@ -149,9 +149,9 @@ def walk(
     `spread` is the standard deviation of numbers that are learned.
     """
     history, pace = History(lesson.shown, say), Pace(recipe.batch_size, say)
-    # Of few rows an epoch is a step or two.
-    since = recipe.epochs if recipe.keeps_last else 2
-    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since)]
+    # Of few rows an epoch is a step or two, and of many epochs the first are still warming up.
+    since = recipe.epochs if recipe.keeps_last else max(2, recipe.epochs // 4)
+    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since, len(validation), lesson.learned)]
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),

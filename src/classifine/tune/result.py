@@ -62,6 +62,10 @@ def keep(work: Work, outcome: Outcome, trials: Sequence[Trial], importances: dic
         (place / SEARCH_PAGE).write_text(page, encoding="utf-8")
     run.say_saved(folder, saved.record, say)
     say(f"search  {folder / SEARCH_PAGE} draws it. Again by hand: classifine train {folder / TUNED}")
+    if (seed := saved.record["seed"]) != outcome.config.train.seed:
+        say(
+            f"search  which trains with seed {outcome.config.train.seed}; of those of the comparison {seed} was kept here"
+        )
     return Tuned(folder, evaluation, account)
 
 
