@@ -15,6 +15,7 @@ from classifine.adapt import AdaptOptions
 from classifine.config import Model, build
 from classifine.errors import ConfigError
 from classifine.labels import Labels
+from classifine.model import vocabulary
 from classifine.model.base import find_base
 from classifine.model.folder import load
 from classifine.model.network import load_base
@@ -57,7 +58,7 @@ def loaded(folder):
         return load_base(find_base(str(folder)), Labels.ordered(["baik", "buruk"], "str"))
 
 
-def test_words_are_the_frequent_ones_that_are_split_those_first_that_spare_most(letters):
+def test_words_are_the_frequent_ones_that_are_split_those_first_that_spare_most(letters, monkeypatch):
     _, tokenizer = loaded(letters)
     texts = [
         "parcel bagus bagus",
@@ -74,6 +75,9 @@ def test_words_are_the_frequent_ones_that_are_split_those_first_that_spare_most(
     plain = sum(len(tokenizer.encode(text, add_special_tokens=False)) for text in texts)
     assert found.spared == pytest.approx((25 + 20 + 10) / plain)
     assert list(split_words(tokenizer, texts, 1).pieces) == ["dengan"]
+    monkeypatch.setattr(vocabulary, "_LOOKED_AT", sum(map(len, texts)) // 2)
+    assert split_words(tokenizer, texts, 10) == split_words(tokenizer, texts[::2], 10)
+    monkeypatch.undo()
     pairs = [(texts[0], texts[1]), (texts[2], texts[3]), (texts[4], texts[5])]
     assert split_words(tokenizer, pairs, 10) == found
 
