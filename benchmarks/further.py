@@ -1,0 +1,118 @@
+"""How far one gets with more than the defaults: a base adapted to the texts of train first, several seeds averaged.
+
+    python benchmarks/further.py [--data DIR] [--ways smsa ...] [--seeds 42 43 44] [--runs DIR]
+
+Each way is two commands at most: `classifine adapt` on the texts of the train file, once, and `classifine train` on that
+base with every seed. Test rows have no part in either, with one exception that is marked: `smsa, chosen on test` takes
+its best epoch by the file that it is judged on, as the tutorials do, so that their numbers have something to stand beside.
+What a run reached is kept in results/further.jsonl and not measured again. Prints a table in Markdown: mean of each metric
+over the seeds with its spread, beside TF-IDF with logistic regression, and the wall time of both commands.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accuracy import SETS
+from results import Results, commits, spread
+
+CLI = [sys.executable, "-m", "classifine"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A set, the flags of `adapt` (None: no adapting) and those of `train`; `chosen_on_test` where the epoch is."""
+
+    name: str
+    adapt: tuple[str, ...] | None
+    train: tuple[str, ...] = ()
+    chosen_on_test: bool = False
+
+
+WAYS = {
+    "smsa": Way("smsa", ()),
+    "smsa, chosen on test": Way("smsa", (), ("--metric", "accuracy"), chosen_on_test=True),
+    "twitter": Way("twitter", (), ("--seeds", "3", "--keep", "average")),
+    "ag_news": Way("ag_news", (), ("--seeds", "3", "--keep", "average")),
+}
+
+
+def called(command: list[str], log: Path) -> float:
+    """Run a command of classifine, its words to a log; the seconds that it took."""
+    start = time.monotonic()
+    with log.open("w") as file:
+        if subprocess.run([*CLI, *command], stdout=file, stderr=file).returncode:
+            sys.exit(f"{' '.join(command)} failed; see {log}")
+    return time.monotonic() - start
+
+
+def adapted(way: Way, rows: Path, runs: Path) -> tuple[list[str], float]:
+    """(flags that name the base, seconds of adapting it), of now or an earlier run of the script."""
+    if way.adapt is None:
+        return [], 0.0
+    name = "-".join([way.name, *(flag.strip("-") for flag in way.adapt), "base"])
+    folder, took = runs / name, runs / f"{name}.json"
+    if not took.exists():
+        seconds = called(["adapt", str(rows), "-o", str(folder), "--overwrite", *way.adapt], runs / f"{name}.log")
+        took.write_text(json.dumps(seconds), encoding="utf-8")
+    return ["--base", str(folder)], json.loads(took.read_text(encoding="utf-8"))
+
+
+def measure(way: Way, title: str, seed: int, data: Path, runs: Path) -> dict[str, Any]:
+    rows, test = (data / file for file in SETS[way.name])
+    base, before = adapted(way, rows, runs)
+    folder = runs / f"{title.replace(', ', '-').replace(' ', '-')}-{seed}"
+    given = ["--validation" if way.chosen_on_test else "--test", str(test)]
+    seconds = called(
+        ["train", str(rows), *given, "--seed", str(seed), "-o", str(folder), "--overwrite", *base, *way.train],
+        folder.with_suffix(".log"),
+    )
+    record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    reached = {name: evaluation["metrics"][name]["value"] for name in ("accuracy", "macro_f1")}
+    count, simpler = evaluation["rows"], evaluation["baselines"][1]["accuracy"]
+    if way.chosen_on_test:
+        lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        best = json.loads(lines[record["best_epoch"] - 1])["validation"]
+        reached, count, simpler = {name: best[name] for name in reached}, record["rows"]["validation"], None
+    return {
+        **reached, "rows": count, "tfidf": simpler, "epochs": record["epochs_run"],
+        "adapting_minutes": before / 60, "minutes": seconds / 60,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
+    parser.add_argument("--runs", type=Path, default=Path("runs/further"))
+    args = parser.parse_args()
+    args.runs.mkdir(parents=True, exist_ok=True)
+    kept, every = Results("further"), list[dict[str, Any]]()
+    print("| set | test rows | seeds | accuracy | macro-F1 | TF-IDF | minutes of adapting | of training |")
+    print("| --- " * 8 + "|")
+    for title in args.ways:
+        way, found = WAYS[title], list[dict[str, Any]]()
+        for seed in args.seeds:
+
+            def run(way: Way = way, title: str = title, seed: int = seed) -> dict[str, Any]:
+                return measure(way, title, seed, args.data, args.runs)
+
+            asked = {"adapt": list(way.adapt) if way.adapt is not None else None, "train": list(way.train)}
+            found.append(kept.measured(run, way=title, seed=seed, **asked))
+        columns = [spread([one[key] for one in found]) for key in ("accuracy", "macro_f1")]
+        columns.append("" if way.chosen_on_test else spread([one["tfidf"] for one in found]))
+        columns += [spread([one[key] for one in found], 1) for key in ("adapting_minutes", "minutes")]
+        print(f"| {title} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |", flush=True)
+        every += found
+    print(f"\n{commits(every)}")
+
+
+if __name__ == "__main__":
+    main()
