@@ -217,3 +217,18 @@ def test_the_verdict_tells_where_another_headline_says_otherwise():
         "The network beats TF-IDF: macro f1 0.080 against 0.020. But by micro f1 the same labels for all is better: "
         "0.270 against 0.100."
     )
+
+
+def test_the_verdict_does_not_part_what_reads_alike_and_knows_doubt():
+    def verdict(other, **more):
+        simpler = (Baseline("A", {"accuracy": 0.5, "macro_f1": other}),)
+        return Evaluation(
+            "single", 40, {"accuracy": 0.9, "macro_f1": 0.9001}, (), (), simpler,
+            **more,
+        ).verdict  # fmt: skip
+
+    first = "accuracy" if "accuracy 0.900" in verdict(0.9004) else "macro f1"
+    assert "But by" not in verdict(0.9004)
+    if first == "accuracy":
+        doubtful = verdict(0.95, intervals={"macro_f1": (0.8, 0.96)})
+        assert doubtful.endswith("0.950 against 0.900; 40 rows are too few to be sure.")

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
@@ -169,7 +170,7 @@ def test_the_fastest_is_chosen_by_itself_and_named(exported, trained, tmp_path, 
     [
         (
             ("openvino", "auto"),
-            r"is not exported for openvino in int8; it has torch\. Run `classifine export .* --int8`",
+            r"is not exported for openvino; it has torch\. Run `classifine export .* --to openvino`",
         ),
         (("onnx", "float32"), r"is not exported for onnx in float32; .* --to onnx`, or choose another"),
         (("torch", "int8"), r"--precision is int8, which torch does not run here\. Choose --engine openvino or onnx"),
@@ -303,3 +304,21 @@ def test_a_script_that_ends_with_an_answer_ends_well(exported):
     )
     for _ in range(3):
         assert subprocess.run([sys.executable, "-c", words, str(exported[0])], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_threads_get_their_own_answers(trained, tmp_path, target):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    export(folder, target)
+    classifier = TextClassifier.from_pretrained(folder, engine=target)
+    texts = [text for text, _ in made_up(24, seed=9)]
+    expected = classifier.predict_proba(texts)
+
+    def wrong(start):
+        places = [(start + step) % len(texts) for step in range(60)]
+        return sum(
+            not np.allclose(classifier.predict_proba([texts[i]])[0], expected[i], atol=1e-4) for i in places
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(wrong, (0, 6, 12, 18))) == [0, 0, 0, 0]

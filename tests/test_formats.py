@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 
 import openpyxl
 import pyarrow as pa
@@ -340,3 +341,24 @@ def test_a_stream_is_read_as_it_comes():
 def test_mistakes_of_a_stream_are_sentences(content, form, settings, words):
     with pytest.raises(DataError, match=words):
         streamed(content, form, **settings)
+
+
+def test_a_column_of_parquet_that_arrow_cannot_read_is_one_sentence(tmp_path):
+    lists = pa.array([[1.0, 2.0], [3.0, 4.0], None], pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "vector": lists}), tmp_path / "in.parquet")
+    table = open_table(tmp_path / "in.parquet", Data())
+    try:
+        rows = list(table.rows())
+    except DataError as error:
+        assert re.search(r"in\.parquet has a column that cannot be read: .*Write it again without it", str(error))
+    else:  # a later pyarrow may read it
+        assert rows[2]["vector"] is None
+
+
+def test_a_near_name_is_one_that_can_be_read(tmp_path):
+    for name in ("tickets.csv", "tickets.html", "tickets.csv.bak", ".tickets.answers", "one.csv"):
+        (tmp_path / name).write_text("text,label\n")
+    for wrong, near in (("ticket.csv", "tickets.csv"), ("tickets.xlsx", "tickets.csv"), ("nofile.csv", None)):
+        with pytest.raises(DataError) as found:
+            open_table(tmp_path / wrong, Data())
+        assert (f"Did you mean {tmp_path / near}?" in str(found.value)) if near else "Did you" not in str(found.value)

@@ -192,3 +192,20 @@ def test_a_source_that_cannot_be_read_is_asked_for_again(data, tmp_path):
     with pytest.raises((ConfigError, DataError)):
         start(tmp_path / "other.toml", {}, False, ask, said.append)
     assert given == ["never"]
+
+
+def test_a_column_that_was_mistyped_is_not_kept_for_the_next_file(tmp_path):
+    source = tmp_path / "odd.jsonl"
+    rows = [{"alpha": text, "beta": f"{text} indeed", "label": label} for text, label in made_up(60)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    columns, asked = ["alhpa", "alpha"], []
+
+    def ask(question, default):
+        asked.append(question)
+        if "Which file" in question:
+            return str(source)
+        return columns.pop(0) if question == "Which column holds the text?" and columns else default
+
+    written = start(tmp_path / "run.toml", {}, False, ask, quiet)
+    assert build(load_toml(written)).data.label == ("label",)
+    assert sum("Which file" in question for question in asked) <= 2

@@ -17,6 +17,7 @@ from classifine.infer import files, tree
 from classifine.infer.files import PredictOptions
 from classifine.infer.journal import Journal
 from classifine.infer.predict import Wanted
+from classifine.model.folder import load
 
 TEXTS = [text for text, _ in made_up(40)]
 
@@ -213,3 +214,23 @@ def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(trained, lak
     with pytest.raises(DataError, match="bare holds no files of rows"):
         answer(trained, tmp_path / "bare", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_another_has_written_since_is_not_taken_for_ones_own(trained, lake, tmp_path):
+    assert answer(trained, lake, tmp_path / "out") == 48
+    whole = {item: item.read_bytes() for item in (tmp_path / "out").rglob("*") if item.is_file()}
+    # Another job, in two shards, puts its own answers there.
+    for part in (1, 2):
+        answer(trained, lake, tmp_path / "out", wanted=Wanted(all_scores=True), shard=(part, 2))
+    emptied = tmp_path / "out" / "more.csv"
+    emptied.write_bytes(b"")
+    assert answer(trained, lake, tmp_path / "out") == 48
+    for item, content in whole.items():
+        if item.suffix in (".csv", ".jsonl"):
+            assert item.read_bytes() == content
+
+
+def test_what_is_called_alike_beside_a_file_stays(trained, lake, tmp_path):
+    (tmp_path / ".out.done").write_text("a stamp of make")
+    files.predict_file(load(trained), str(lake / "more.csv"), tmp_path / "out.csv", PredictOptions(), None, print)
+    assert (tmp_path / ".out.done").read_text() == "a stamp of make"

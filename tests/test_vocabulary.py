@@ -124,9 +124,9 @@ def test_frozen_encoders_get_none():
     assert new_words_of(Model(), "finetune") is None
     assert new_words_of(Model(new_words=7), "finetune") == 7
     assert new_words_of(Model(), "probe") == new_words_of(Model(adapter="lora"), "finetune") == 0
-    with pytest.raises(ConfigError, match="--method probe does not"):
+    with pytest.raises(ConfigError, match="for --method finetune, and the method is probe"):
         new_words_of(Model(new_words=7), "probe")
-    with pytest.raises(ConfigError, match="--adapter lora does not"):
+    with pytest.raises(ConfigError, match="--adapter lora freezes them"):
         new_words_of(Model(adapter="lora", new_words=7), "finetune")
 
 

@@ -290,3 +290,14 @@ def test_a_map_in_a_cell_is_json():
 def test_half_a_letter_is_told_before_anything_is_written():
     with pytest.raises(OutputError, match="Column 'note' holds values that no one type of Parquet holds"):
         column_types([{"note": "\ud83d"}], ["note"])
+
+
+def test_xlsx_keeps_every_digit_and_every_letter_or_says_so(tmp_path):
+    rows = [{"id": 1234567890123456789, "n": 7}, {"id": 1234567890123456790, "n": 2**53}]
+    write_rows(iter(rows), tmp_path / "a.xlsx", "xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    found = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+    assert found == [["1234567890123456789", 7], ["1234567890123456790", 2**53]]
+    with pytest.raises(OutputError, match=r"A text of 40000 characters .* longer than the 32767 .*\.csv"):
+        write_rows(iter([{"text": "x" * 40_000}]), tmp_path / "b.xlsx", "xlsx")
+    assert not (tmp_path / "b.xlsx").exists()

@@ -140,7 +140,7 @@ class Model(Section):
         examples=[5000],
         ge=0,
         le=100_000,
-        description="Words of the train texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, as of texts in another language than the base's, else 0. For WordPiece, as of BERT's family.",
+        description="Words of the train texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, as of texts in another language than the base's, else 0. For WordPiece, as of BERT's family, where the whole network is fine-tuned.",
     )
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,
@@ -172,7 +172,7 @@ class Train(Section):
         examples=[5],
         ge=1,
         le=1000,
-        description="Passes over the training rows; as many as see about 50,000 rows, from 2 to 12 (few labels: more).",
+        description="Passes over the training rows; as many as see about 50,000 rows, from 2 to 12 (pairs on small bases: to 5; few labels: more).",
     )
     batch_size: int | None = Field(
         None, examples=[32], ge=1, le=4096, description="Rows per optimiser step; 32, with --method lp-ft 16."

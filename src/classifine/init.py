@@ -79,13 +79,17 @@ def _asked(chosen: dict[str, Any], ask: Ask | None, say: Say) -> _Found:
     if ask is None:
         raise ConfigError("No data is named, and there is no terminal to ask on. Name it with --data FILE.")
     while True:
-        chosen["source"] = ask("Which file or folder holds the labelled texts?", "")
+        tried = {**chosen, "source": ask("Which file or folder holds the labelled texts?", "")}
         try:
-            return _look(chosen, ask, say)
+            found = _look(tried, ask, say)
         except ClassifineError as error:
-            if not chosen["source"]:
+            # What a flag names is for the one who gave it.
+            if not tried["source"] or any(f"--{name.replace('_', '-')}" in str(error) for name in chosen):
                 raise
             say(str(error))
+        else:
+            chosen.update(tried)
+            return found
 
 
 def _in_words(found: _Found) -> Iterator[str]:

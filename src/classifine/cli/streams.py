@@ -17,7 +17,8 @@ def say(line: str) -> None:
 
 def saying_flags_of(command: Callable[..., None]) -> Say:
     """The same for a command that takes some of the flags of `train`: of those that a line names only its own stay."""
-    own = {f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters}
+    names = [name.replace("_", "-") for name in inspect.signature(command).parameters]
+    own = {f"--{start}{name}" for name in names for start in ("", "no-")}
 
     def named(found: re.Match[str]) -> str:
         flags = [flag for flag in found[1].split(", ") if flag in own]

@@ -182,6 +182,9 @@ def glue(
 @with_settings(
     "text", "text_pair", "encoding", "delimiter", "sheet", "language", "base", "max_length", "new_words", "epochs",
     "batch_size", "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
+    epochs="Passes over the texts; as many as see about 60,000, from 1 to 20.",
+    learning_rate="Peak learning rate of AdamW; 3e-4 for bases of up to 50M weights, 5e-5 up to 200M, 2e-5 beyond.",
+    new_words="Words of the texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
 )  # fmt: skip
 def adapt(
     texts: FilesOfTexts,
@@ -225,6 +228,9 @@ def adapt(
     "new_words", "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
     test="Labelled rows to judge student and teacher on; without them their agreement alone is told.",
     batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
+    epochs="Passes over the texts; as many as see about 50,000, from 2 to 12, of a static student 250,000, from 3 to 20.",
+    learning_rate="Peak learning rate of AdamW; by itself that of `train`, of a static student 0.02.",
+    new_words="Words of the texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
 )  # fmt: skip
 def distill(

@@ -213,9 +213,14 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
     declared = _declared(schema.metadata or {})
 
     def rows() -> Iterator[Row]:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=4096):
-                yield from (name_classes(row, declared) for row in batch.to_pylist())
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=4096):
+                    yield from (name_classes(row, declared) for row in batch.to_pylist())
+        except pa.ArrowException as error:
+            # Such as lists of a fixed size some of which are missing.
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise DataError(f"{path} has a column that cannot be read: {reason}. Write it again without it.") from None
 
     # A number that is declared to stand for a class becomes its name.
     types = {column.name: column.type for column in schema if column.name not in declared}
@@ -272,14 +277,18 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
     return Table(str(path), rows, notes)
 
 
+def _is_of_rows(name: str) -> bool:
+    return not name.startswith(".") and unzipped(Path(name)).suffix.lower() in FORMS
+
+
 def _neighbours(path: Path) -> str:
     import difflib
 
     folder = path.parent
     names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-    # All names of one ending are alike in it.
-    of_stem = {name.partition(".")[0]: name for name in names}
-    near = difflib.get_close_matches(path.name.partition(".")[0], of_stem, n=1, cutoff=0.7)
+    # All names of one ending are alike in it, so the stems are compared first.
+    stems = {unzipped(Path(name)).stem: name for name in sorted(names, reverse=True) if _is_of_rows(name)}
+    near = difflib.get_close_matches(unzipped(path).stem, stems, n=1, cutoff=0.7)
     if near:
-        return f"Did you mean {folder / of_stem[near[0]]}?"
+        return f"Did you mean {folder / stems[near[0]]}?"
     return "Check the path." if folder.is_dir() else f"The folder {folder} does not exist either."

@@ -23,6 +23,7 @@ from classifine.errors import DataError, OutputError
 
 BAR = "|"  # between several labels in a cell
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
+MAX_XLSX_TEXT = 32_767  # characters of a cell
 _CHUNK = 4096  # rows of Parquet that are held at once
 _RANDOM = 4  # bytes in the name of a file that is not finished
 
@@ -277,11 +278,22 @@ def _cell(sheet: Any, value: Any) -> Any:
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-    if value is None or isinstance(value, (int, float)):
+    if value is None or (isinstance(value, (int, float)) and not _beyond_floats(value)):
         return value
-    cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", str(value)))
+    text = ILLEGAL_CHARACTERS_RE.sub("", str(value))
+    if len(text) > MAX_XLSX_TEXT:
+        raise OutputError(
+            f"A text of {len(text)} characters ({text[:40]!r}...) is longer than the {MAX_XLSX_TEXT} that a cell of xlsx "
+            "holds. Let -o end in .csv, .jsonl or .parquet."
+        )
+    cell = WriteOnlyCell(sheet, text)
     cell.data_type = "s"
     return cell
+
+
+def _beyond_floats(value: float) -> bool:
+    """Whether it is a whole number of which xlsx, whose numbers are all floats, would keep the first digits only."""
+    return isinstance(value, int) and abs(value) > 2**53
 
 
 def remove_leftovers(path: Path) -> None:

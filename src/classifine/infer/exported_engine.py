@@ -5,6 +5,7 @@ It needs neither torch nor transformers' networks.
 
 import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -80,20 +81,22 @@ def _openvino(path: Path, precision: str, width: int) -> Engine:
         "INFERENCE_NUM_THREADS": _cores(),
         "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED,
     }
-    network = core.read_model(path)
+    network, own = core.read_model(path), threading.local()
 
     @cache
+    def compiled(hint: str) -> Any:
+        return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": hint})
+
     def one() -> Any:
-        return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
-
-    @cache
-    def many() -> Any:
-        return core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "THROUGHPUT"})
+        # A request holds one batch and its answer: shared by threads, one would get the answer of another.
+        if not hasattr(own, "request"):
+            own.request = compiled("LATENCY").create_infer_request()
+        return own.request
 
     inputs = tuple(port.get_any_name() for port in network.inputs)
     return ExportedEngine(
         f"openvino {precision}", width, inputs, lambda batch: one().infer(batch, share_inputs=True)[0],
-        lambda batches: _side_by_side(many(), batches),
+        lambda batches: _side_by_side(compiled("THROUGHPUT"), batches),
     )  # fmt: skip
 
 

@@ -238,7 +238,7 @@ def _file(path: Path, options: PredictOptions, target: str | None, say: Say) -> 
     if target is not None and total is not None:
         check_room(target, islice(table.rows(), first, last), total)
     types = table.types
-    if target == "parquet" and form in ("jsonl", "json"):
+    if target == "parquet" and form in ("jsonl", "json", "xlsx"):
         # The first rows do not tell what later ones hold, and it should be known before all are judged.
         columns = list(dict.fromkeys(name for row in sample for name in row))
         types = column_types(islice(table.rows(), first, last), columns)

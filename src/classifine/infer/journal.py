@@ -40,8 +40,8 @@ class Journal:
     OutputError where another process writes to it, where it cannot be written, or where it has answers of another
     job, unless `start_over` throws away whatever is there, or the jobs differ in nothing but what `may_differ` names.
     It is called after `target` without its ending, or by all of its `whole_name`. `after_a_kill` tells that a process which nobody could stop
-    gently may have left more than this file, and that no other one is at work here. What `end` kept is taken up again by the
-    same job, and thrown away by another.
+    gently may have left more than this file, and that no other one is at work here. With `outlives` what
+    `end` kept is taken up again by the same job, and thrown away by another.
     """
 
     def __init__(
@@ -52,13 +52,15 @@ class Journal:
         start_over: bool = False,
         may_differ: Collection[str] = (),
         whole_name: bool = False,
+        outlives: bool = False,
     ) -> None:
         self.path = target.with_name(f".{target.name if whole_name else unzipped(target).stem}.answers")
         self._may_differ = may_differ
         self._head = json.dumps(job, sort_keys=True).encode() + b"\n"
         self.done = self.kept = 0
         self._ended = self.path.with_suffix(".done")
-        self._take_up(start_over)
+        if outlives:
+            self._take_up(start_over)
         self._file, locked = self._opened()
         try:
             first = self._file.readline()
@@ -91,13 +93,17 @@ class Journal:
 
     def end(self) -> None:
         """The job is done, and what it did need not be done again."""
-        self._file.close()
         with writing(self.path):
-            self.path.replace(self._ended)
+            try:
+                self.path.replace(self._ended)  # while it is locked
+            except PermissionError:  # Windows renames no file that is open
+                self._file.close()
+                self.path.replace(self._ended)
+        self._file.close()
 
     def _take_up(self, start_over: bool) -> None:
         """Go on with what a job that ended has kept, if it was the same one."""
-        with suppress(FileNotFoundError):
+        with writing(self._ended), suppress(FileNotFoundError):
             with self._ended.open("rb") as file:
                 same = file.readline() == self._head
             if same and not start_over and not self.path.exists():

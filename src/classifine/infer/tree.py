@@ -40,15 +40,17 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
         output.mkdir(parents=True, exist_ok=True)
     job = job_of(saved, engine, [str(source.absolute())], options, None)
     # Such a name is passed over, so that no file of rows can have it.
-    journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over)
+    journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over, outlives=True)
     own = replace(options, shard=(1, 1), of_folder=True)
     with closing(journal):
-        finished = {tuple(state): rows for *state, rows in journal.before()}
+        kept = {tuple(state): (rows, left) for state, rows, left in journal.before()}
         states = {file: (str(file), *version_of(source / file)) for file in files}
-        done = [file for file in files if states[file] in finished and (output / targets[file]).exists()]
+        # Another job may have written there since, or a person.
+        done = {file: kept[states[file]][0] for file in files
+                if states[file] in kept and kept[states[file]][1] == _left(output / targets[file])}  # fmt: skip
         if done:
             say(f"goes on after {len(done)} of {len(files)} files that were finished before")
-        count, ended = int(sum(finished[states[file]] for file in done)), len(done)
+        count, ended = int(sum(done.values())), len(done)
         try:
             for place, file in enumerate(files, 1):
                 if file in done:
@@ -59,7 +61,7 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
                 except NoRowsError:
                     say(f"{file} holds no rows, and is left out")
                     continue
-                journal.add([[*states[file], rows]])
+                journal.add([[states[file], rows, _left(output / targets[file])]])
                 count, ended = count + rows, ended + 1
         except BaseException:
             if ended:
@@ -68,6 +70,11 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
         journal.end()
     say(f"{count} rows of {len(files)} files, in {output}")
     return count
+
+
+def _left(target: Path) -> list[int] | None:
+    """What tells a file that was written from what becomes of it; None where it is gone."""
+    return version_of(target) if target.exists() else None
 
 
 def _files(source: Path, say: Say) -> list[Path]:

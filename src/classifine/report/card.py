@@ -326,8 +326,10 @@ def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, An
     kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"
     compared = record.get("pair_similarity")
     first = f"how alike two texts are, from {compared['pairs']} pairs and the base's own cosines" if compared else ""
+    words = recipe.get("new_words")
     return {
         **few,
+        **({"vocabulary": f"the base's and {words} words of the training texts"} if words else {}),
         **({"before the labels": first} if first else {}),
         "epochs": f"{record['epochs_run']} of {recipe['epochs']}, {kept}",
         "batch size": recipe["batch_size"],

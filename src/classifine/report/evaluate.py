@@ -84,9 +84,11 @@ class Evaluation:
         for name in metrics.HEADLINE[self.task][1:]:
             known = [baseline for baseline in self.baselines if name in baseline.metrics and name in self.metrics]
             best = max(known, key=lambda baseline: baseline.metrics[name], default=None)
-            if best is not None and best.metrics[name] > self.metrics[name]:
+            if best is not None and round(best.metrics[name], 3) > round(self.metrics[name], 3):
                 word, own, other = name.replace("_", " "), self.metrics[name], best.metrics[name]
-                return f" But by {word} {best.name} is better: {other:.3f} against {own:.3f}."
+                low, high = self.intervals.get(name, (own, own))
+                doubt = f"; {self.rows} rows are too few to be sure" if low <= other <= high else ""
+                return f" But by {word} {best.name} is better: {other:.3f} against {own:.3f}{doubt}."
         return ""
 
     def _with_interval(self, name: str) -> float | dict[str, float]:

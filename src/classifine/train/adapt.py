@@ -68,10 +68,11 @@ def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say:
         masked = load_masked(base, *attention_on(hardware))
         network = masked.network
         words = wanted_words(masked.tokenizer, texts.train, config.model.new_words)
+        weights = network.num_parameters()  # as it came: the rate is for its encoder
         tokenizer = give_words(network, masked.tokenizer, words)
         masked = replace(masked, tokenizer=tokenizer)
         recipe = choose_masked(
-            config.train, hardware, len(texts.train), network.num_parameters(), max_length, masked.new_head,
+            config.train, hardware, len(texts.train), weights, max_length, masked.new_head,
             len(words.pieces),
         )  # fmt: skip
         _tell(base, masked, recipe, mask_share, say)

@@ -271,8 +271,8 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     pooling = None if method == "finetune" else base.pooling or "mean"
     network, tokenizer = load_base(base, labels, *attention_on(hardware), pooling)
     words = wanted_words(tokenizer, rows.texts, new_words_of(config.model, method))
+    weights = network.num_parameters()  # as it came: the rate is for its encoder
     tokenizer = give_words(network, tokenizer, words)
-    weights = network.num_parameters()
     kind = text_kind(rows.texts, tokenizer, max_length)
     recipe = choose(
         config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method,

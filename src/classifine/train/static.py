@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from classifine.config import Config
 from classifine.data.encode import pad_id, tokenise
 from classifine.data.read import Text
-from classifine.errors import DataError
+from classifine.errors import ConfigError, DataError
 from classifine.infer.forward import logits
 from classifine.infer.torch_engine import EncoderEngine
 from classifine.labels import Labels
@@ -44,6 +44,8 @@ def static_student(teacher: Saved, texts: Sequence[Text], labels: Labels, config
         raise DataError(
             "A static student reads single texts, and its teacher judges pairs. Name an encoder with --base."
         )
+    if config.model.new_words:
+        raise ConfigError("--new-words is for encoders, and a static student has a vector for each word. Drop it.")
     words = words_of(single, MOST_WORDS)
     if not words:
         raise DataError(

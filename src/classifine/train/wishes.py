@@ -64,12 +64,16 @@ def check_long(model: Model) -> None:
 
 def new_words_of(model: Model, method: str) -> int | None:
     """How many words are asked for, None where nothing is; ConfigError where their vectors would not be trained."""
-    frozen = f"--adapter {model.adapter}" if model.adapter else f"--method {method}" if method != "finetune" else None
-    if frozen and model.new_words:
+    if model.new_words and model.adapter:
         raise ConfigError(
-            f"--new-words needs the whole network to be trained, and {frozen} does not. Leave out one of them."
+            f"--new-words needs vectors that are trained, and --adapter {model.adapter} freezes them. Leave out one of them."
         )
-    return 0 if frozen else model.new_words
+    if model.new_words and method != "finetune":
+        raise ConfigError(
+            f"--new-words is for --method finetune, and the method is {method}, which few labels ask for: too few for new "
+            "words. Add --method finetune, or drop --new-words."
+        )
+    return 0 if model.adapter or method != "finetune" else model.new_words
 
 
 def checked_metric(config: Train, model: Model, hardware: Hardware, task: Task) -> str:
