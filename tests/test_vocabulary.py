@@ -82,6 +82,19 @@ def test_words_are_the_frequent_ones_that_are_split_those_first_that_spare_most(
     assert split_words(tokenizer, pairs, 10) == found
 
 
+def test_words_that_the_base_cannot_spell_get_tokens_too(letters):
+    network, tokenizer = loaded(letters)
+    texts = ["my parcel 迟 😂", "love it 😂", "parcel 迟 😂", "迟 迟 迟", "😂 my 😂"]
+    unknown = tokenizer.unk_token_id
+    assert tokenizer.encode("迟 😂", add_special_tokens=False) == [unknown, unknown]
+    words = split_words(tokenizer, texts, 10)
+    assert words == Words({"迟": [unknown], "😂": [unknown]}, 10 / 16)
+    grown = give_words(network, tokenizer, words)
+    one, other = grown.encode("迟 😂", add_special_tokens=False)
+    assert one != other
+    assert unknown not in (one, other)
+
+
 def test_a_word_becomes_one_token_that_begins_as_the_mean_of_its_pieces(letters):
     network, tokenizer = loaded(letters)
     before, words = network.get_input_embeddings().weight.detach().clone(), split_words(tokenizer, TEXTS, MOST)
@@ -143,7 +156,10 @@ def test_a_classifier_of_foreign_texts_has_them_and_plain_transformers_loads_it(
     record = json.loads((folder / "classifine.json").read_text("utf-8"))
     count = record["recipe"]["new_words"]
     assert count == len(OTHERS) + sum(map(len, FOREIGN.values()))
-    assert any(f"{count} words that the base's tokenizer splits" in line and "--new-words" in line for line in said)
+    assert any(
+        f"{count} words that the base's tokenizer splits or does not know" in line and "--new-words" in line
+        for line in said
+    )
     texts = [text for text, _ in foreign(10, seed=3)]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert all(len(ids) == 2 + 5 for ids in tokenizer(texts)["input_ids"])

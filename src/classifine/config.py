@@ -140,7 +140,7 @@ class Model(Section):
         examples=[5000],
         ge=0,
         le=100_000,
-        description="Words of the train texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, as of texts in another language than the base's, else 0. For WordPiece, as of BERT's family, where the whole network is fine-tuned.",
+        description="Words of the train texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 where that is a quarter of the tokens, as of texts in another language than the base's, else 0. For WordPiece, as of BERT's family, where the whole network is fine-tuned.",
     )
     adapter: Literal["lora", "dora", "rslora"] | None = Field(
         None,

@@ -184,7 +184,7 @@ def glue(
     "batch_size", "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
     epochs="Passes over the texts; as many as see about 60,000, from 1 to 20.",
     learning_rate="Peak learning rate of AdamW; 3e-4 for bases of up to 50M weights, 5e-5 up to 200M, 2e-5 beyond.",
-    new_words="Words of the texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
+    new_words="Words of the texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 where that is a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
 )  # fmt: skip
 def adapt(
     texts: FilesOfTexts,
@@ -230,7 +230,7 @@ def adapt(
     batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
     epochs="Passes over the texts; as many as see about 50,000, from 2 to 12, of a static student 250,000, from 3 to 20.",
     learning_rate="Peak learning rate of AdamW; by itself that of `train`, of a static student 0.02.",
-    new_words="Words of the texts that the base's tokenizer splits get a token of their own, so many at most; 10000 where that spares a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
+    new_words="Words of the texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 where that is a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
 )  # fmt: skip
 def distill(

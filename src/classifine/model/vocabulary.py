@@ -1,4 +1,4 @@
-"""Words for a base that splits them: those that texts hold often get a token of their own.
+"""Words for a base that splits them or does not know them: those that texts hold often get a token of their own.
 
 A base reads texts of a language that it was not trained on in scraps, which cost time and mean little. A token of its own begins
 as the mean of its pieces, and learns with the rest (Hewitt 2021, "Initializing New Word Embeddings for Pretrained
@@ -27,8 +27,8 @@ _FILE = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Words:
-    """Words that a tokenizer splits with the ids of their pieces, those first that spare most tokens; `spared` is the
-    share of a text's tokens that they spare.
+    """Words that a tokenizer splits, or does not know, with the ids of their pieces, those first that gain most; `spared`
+    is the share of a text's tokens that they spare or make known.
     """
 
     pieces: dict[str, list[int]]
@@ -54,21 +54,20 @@ def wanted_words(tokenizer: Any, texts: Sequence[str | tuple[str, str]], asked: 
 
 
 def split_words(tokenizer: Any, texts: Sequence[str | tuple[str, str]], most: int) -> Words:
-    """The words of texts that a WordPiece tokenizer splits, `most` of them at most."""
+    """The words of texts that a WordPiece tokenizer splits or does not know, `most` of them at most."""
     backend, counts = tokenizer.backend_tokenizer, Counter[str]()
     whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
     for text in whole[:: max(1, -(-sum(map(len, whole)) // _LOOKED_AT))]:
         normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
         counts.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal))
-    unknown = tokenizer.unk_token_id
     pieces = dict(zip(counts, tokenizer(list(counts), add_special_tokens=False)["input_ids"], strict=True))
+    # A word with a letter that the base has never seen is one token, the same for all such words: emoji, other scripts.
+    gains = {word: 1 if tokenizer.unk_token_id in ids else len(ids) - 1 for word, ids in pieces.items()}
     total = sum(counts[word] * len(ids) for word, ids in pieces.items())
-    split = [
-        word for word, ids in pieces.items() if len(ids) > 1 and counts[word] >= _LEAST_OFTEN and unknown not in ids
-    ]
-    split.sort(key=lambda word: (-counts[word] * (len(pieces[word]) - 1), word))
-    chosen = {word: pieces[word] for word in split[:most]}
-    spared = sum(counts[word] * (len(ids) - 1) for word, ids in chosen.items())
+    worth = [word for word, gain in gains.items() if gain > 0 and counts[word] >= _LEAST_OFTEN]
+    worth.sort(key=lambda word: (-counts[word] * gains[word], word))
+    chosen = {word: pieces[word] for word in worth[:most]}
+    spared = sum(counts[word] * gains[word] for word in chosen)
     return Words(chosen, spared / max(total, 1))
 
 

@@ -127,7 +127,9 @@ class Recipe:
         """What the tokenizer gets; nothing where it stays as it came."""
         if not self.new_words:
             return []
-        return [f"{self.new_words} words that the base's tokenizer splits get a token of their own (--new-words)"]
+        return [
+            f"{self.new_words} words that the base's tokenizer splits or does not know get a token of their own (--new-words)"
+        ]
 
     @property
     def _cost_in_words(self) -> list[str]:
