@@ -253,7 +253,8 @@ def test_settings_of_adapters_without_them(wish):
 
 def test_a_missing_package_is_said_before_any_work(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    config = build({"data": {"source": str(tmp_path / "no.csv")}, "model": {"adapter": "dora"}})
+    (tmp_path / "empty.csv").touch()  # which is a mistake, too, but takes reading to find
+    config = build({"data": {"source": str(tmp_path / "empty.csv")}, "model": {"adapter": "dora"}})
     with pytest.raises(ConfigError, match=r"^--adapter dora needs peft: pip install 'classifine\[adapters\]'\.$"):
         run.train(config, tmp_path / "out", False, lambda line: None)
 

@@ -308,6 +308,13 @@ def test_predict_to_a_file(call, trained, tickets, tmp_path):
     assert len(rows) == 120
 
 
+def test_flags_of_the_hub_without_a_repository_are_hinted_at(call, tickets, quick):
+    code, _, err = call("train", tickets, *quick, "--dry-run", "--private", "--every-save")
+    assert code == 0
+    assert "nothing is published without --publish OWNER/NAME, so --private, --every-save changes nothing" in err
+    assert "nothing is published" not in call("train", tickets, *quick, "--dry-run")[2]
+
+
 BAD_CALLS = {
     "no such data": (["train", "none.csv"], 1, "No such file: none.csv"),
     "no such folder": (["train", "no/where.csv"], 1, "The folder no does not exist either"),
@@ -324,11 +331,6 @@ BAD_CALLS = {
     "out of bounds": (["train", "good.csv", "--epochs", "0"], 1, "train.epochs is 0; expected whole number"),
     "not a number": (["train", "good.csv", "--epochs", "many"], 2, "--epochs"),
     "not a choice": (["train", "good.csv", "--schedule", "steep"], 2, "--schedule"),
-    "of the Hub without it": (
-        ["train", "good.csv", "--private", "--every-save"],
-        1,
-        "--private, --every-save belongs to --publish",
-    ),
     "unknown flag": (["train", "good.csv", "--epoch-s", "3"], 2, "No such option"),
     "unknown command": (["trian", "good.csv"], 2, "No such command"),
     "no argument": (["train"], 2, "Missing argument"),

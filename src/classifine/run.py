@@ -59,12 +59,12 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     """
     folder = output or free_folder(str(config.data.source))
     check_output(folder, overwrite)
-    # What takes seconds to load comes after what is most often wrong.
-    splits = splits or read_splits(config.data)
+    splits = splits or _not_here(config.data)
     from classifine.train.fit import fit
     from classifine.train.track import Tracking
 
     check_faces(config)
+    _tell_unpublished(config.hub, say)
     data = prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
     with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
@@ -133,9 +133,20 @@ def check_faces(config: Config) -> None:
         )
     if config.hub.publish:
         publish.check_target(config.hub.publish)
-    elif alone := [name for name, value in config.hub if value != getattr(Hub(), name)]:
+
+
+def _not_here(config: Data) -> Splits | None:
+    """What is no file or folder here, from the Hub, or the mistake, before anything is loaded that takes seconds."""
+    if config.source is None or Path(config.source).exists():
+        return None
+    return read_splits(config)
+
+
+def _tell_unpublished(hub: Hub, say: Say) -> None:
+    """Settings of publishing, which a file may keep for another time, do nothing without a repository."""
+    if alone := [name for name, value in hub if hub.publish is None and value != getattr(Hub(), name)]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in alone)
-        raise ConfigError(f"{flags} belongs to --publish OWNER/NAME. Add it, or leave {flags} out.")
+        say(f"hint    nothing is published without --publish OWNER/NAME, so {flags} changes nothing")
 
 
 def _target(hub: Hub) -> publish.Target:
@@ -173,10 +184,11 @@ def dry_run(config: Config, output: Path | None, overwrite: bool, say: Say, spli
     """What `train` would do, in how much time and memory; trains and writes nothing. It raises what `train` would."""
     if output is not None:
         check_output(output, overwrite)
-    splits = splits or read_splits(config.data)
+    splits = splits or _not_here(config.data)
     from classifine.train.plan import plan
 
     check_faces(config)
+    _tell_unpublished(config.hub, say)
     data = prepare(config, say, splits)
     return plan(data.three, data.labels, data.base, config, say)
 
