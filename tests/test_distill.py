@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import QUICK, TOPICS, made_up, write_csv
 
+from classifine import cli
 from classifine import distill as distilling
 from classifine.config import Data, build
 from classifine.data.columns import Columns
@@ -325,13 +326,9 @@ def test_pairs_stay_pairs_for_a_teacher_of_pairs(tmp_path):
 
 
 def test_only_flags_that_the_command_has_are_named(trained, texts, base, tmp_path, capfd, monkeypatch):
-    import sys
-
-    from classifine import cli
-
     out = tmp_path / "student"
     quick = ["--base", str(base), "--epochs", "1", "--max-length", "32", "-o", str(out)]
-    monkeypatch.setattr(sys, "argv", ["classifine", "distill", str(trained), str(texts), *quick])
+    monkeypatch.setattr("sys.argv", ["classifine", "distill", str(trained), str(texts), *quick])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code

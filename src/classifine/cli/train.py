@@ -24,6 +24,12 @@ from classifine.cli.streams import answer, say, saying_flags_of
 from classifine.config import build
 from classifine.settings import load_toml, merge, nested
 
+# For commands that take texts without labels.
+NEW_WORDS = (
+    "Words of the texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 "
+    "where that is a quarter of the tokens, else 0. For WordPiece, as of BERT's family."
+)
+
 
 @with_settings(*TRAINING)
 def train(
@@ -184,7 +190,7 @@ def glue(
     "batch_size", "learning_rate", "precision", "seed", batch_size="Texts per optimiser step; 32 by itself.",
     epochs="Passes over the texts; as many as see about 60,000, from 1 to 20.",
     learning_rate="Peak learning rate of AdamW; 3e-4 for bases of up to 50M weights, 5e-5 up to 200M, 2e-5 beyond.",
-    new_words="Words of the texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 where that is a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
+    new_words=NEW_WORDS,
 )  # fmt: skip
 def adapt(
     texts: FilesOfTexts,
@@ -230,7 +236,7 @@ def adapt(
     batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
     epochs="Passes over the texts; as many as see about 50,000, from 2 to 12, of a static student 250,000, from 3 to 20.",
     learning_rate="Peak learning rate of AdamW; by itself that of `train`, of a static student 0.02.",
-    new_words="Words of the texts that the base's tokenizer splits or does not know get a token of their own, so many at most; 10000 where that is a quarter of the tokens, else 0. For WordPiece, as of BERT's family.",
+    new_words=NEW_WORDS,
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
 )  # fmt: skip
 def distill(

@@ -43,14 +43,14 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     journal = Journal(output / f"_job-{number}-of-{parts}", job, 1, options.start_over, outlives=True)
     own = replace(options, shard=(1, 1), of_folder=True)
     with closing(journal):
-        kept = {tuple(state): (rows, left) for state, rows, left in journal.before()}
+        # What was read and what was written by it: another job may have written there since, or a person.
+        kept = {(*read, *written): rows for read, rows, written in journal.before()}
         states = {file: (str(file), *version_of(source / file)) for file in files}
-        # Another job may have written there since, or a person.
-        done = {file: kept[states[file]][0] for file in files
-                if states[file] in kept and kept[states[file]][1] == _left(output / targets[file])}  # fmt: skip
+        left = {file: (*states[file], *_left(output / targets[file])) for file in files}
+        done: dict[Path, int] = {file: kept[state] for file, state in left.items() if state in kept}
         if done:
             say(f"goes on after {len(done)} of {len(files)} files that were finished before")
-        count, ended = int(sum(done.values())), len(done)
+        count, ended = sum(done.values()), len(done)
         try:
             for place, file in enumerate(files, 1):
                 if file in done:
@@ -72,9 +72,9 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     return count
 
 
-def _left(target: Path) -> list[int] | None:
-    """What tells a file that was written from what becomes of it; None where it is gone."""
-    return version_of(target) if target.exists() else None
+def _left(target: Path) -> list[int]:
+    """What tells a file that was written from what becomes of it; nothing where it is gone."""
+    return version_of(target) if target.exists() else []
 
 
 def _files(source: Path, say: Say) -> list[Path]:

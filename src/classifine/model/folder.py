@@ -72,12 +72,10 @@ class Saved:
         """When it should not answer; ConfigError where its record does not tell."""
         if not self.record.get("doubt"):
             why, more = "an older version trained it", ", or train it again"
-            if self.labels.task == "score" or self.record.get("distilled"):
-                numbers = self.labels.task == "score"
-                why, more = (
-                    "it gives numbers" if numbers else "it was taught by another classifier, without true labels",
-                    "",
-                )
+            if self.labels.task == "score":
+                why, more = "it gives numbers", ""
+            elif self.record.get("distilled"):
+                why, more = "it was taught by another classifier, without true labels", ""
             raise ConfigError(
                 f"{self.folder or 'This classifier'} does not know when to doubt, as {why}. "
                 f"Drop --accuracy, --abstain, --coverage and --unlike{more}."
