@@ -6,16 +6,16 @@
 Takes the sets as JSON lines from DIR. For each set, number of rows a class and seed it draws train rows (all that a class
 has where there are fewer), fits each method to them in a process of its own, and judges it on test rows that are the same
 for all. Classifine sets a tenth of the train rows aside as it does for everybody; setfit learns from all of them. Counts
-above 16 take the first --fewer-seeds seeds. `self-training` has the texts of --unlabelled other train rows besides: those
-that a first classifier is surest of, half of each label, are learned from by a second one as if their labels were true. Of SST-2, whose train rows are phrases, those of eight words and more are
-drawn, and its 872 labelled dev rows are the test rows.
+above 16 take the first --fewer-seeds seeds. `auto` is the run of the method that it chooses. `self-training` has the
+texts of --unlabelled other train rows besides: those that a first classifier is surest of, half of each label, are learned
+from by a second one as if their labels were true. Of SST-2, whose train rows are phrases, those of eight words and more
+are drawn, and its 872 labelled dev rows are the test rows.
 
 setfit (1.2, `pip install setfit evaluate`) runs with its own defaults but for --setfit-steps: its pairs grow with the
 square of the rows, and 64 rows of each of 20 classes would take weeks on a processor.
 
 What a run reached is kept in results/few_labels.jsonl and not measured again, so that a long series can go on where it
-stopped. Prints a table
-in Markdown: mean of each metric over the seeds with its spread (lowest to highest), and the seconds of fitting.
+stopped. Prints a table in Markdown: mean of each metric over the seeds with its spread (lowest to highest), and the seconds of fitting.
 """
 
 import argparse
@@ -31,11 +31,13 @@ from typing import Any
 import numpy as np
 from results import Results, commits, in_own_process, spread
 
-from classifine.config import DEFAULT_BASE
+from classifine.config import DEFAULT_BASE, Model, Train
+from classifine.train.method import Labelled, choose_method
 
 Rows = list[tuple[str, str]]
+AUTO = "auto"
 METHODS: dict[str, dict[str, str]] = {
-    "auto": {}, "probe": {"method": "probe"}, "finetune": {"method": "finetune"},
+    AUTO: {}, "probe": {"method": "probe"}, "finetune": {"method": "finetune"},
     "sam": {"method": "finetune", "optimizer": "sam"}, "lp-ft": {"method": "lp-ft"},
     "contrastive": {"method": "contrastive"}, "self-training": {}, "setfit": {},
 }  # fmt: skip
@@ -98,17 +100,15 @@ def measure(method: str, train: Rows, test: Rows, more: list[str], seed: int, se
     start = time.monotonic()
     if method == "setfit":
         scores, names, seconds = by_setfit(texts, labels, asked, seed, setfit_steps)
-        about = {}
     elif method == "self-training":
         classifier = self_trained(texts, labels, more, seed)
-        seconds, about = time.monotonic() - start, {}
+        seconds = time.monotonic() - start
         names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
     else:
         classifier = TextClassifier(base=DEFAULT_BASE, seed=seed, **METHODS[method]).fit(texts, labels)
         seconds = time.monotonic() - start
         names, scores = [str(name) for name in classifier.classes_], classifier.predict_proba(asked)
-        about = {"chosen": classifier._saved.record["recipe"]["method"]}  # type: ignore[union-attr]
-    return {**judged(scores, names, truth), "seconds": seconds, "rows": len(train), **about}
+    return {**judged(scores, names, truth), "seconds": seconds, "rows": len(train)}
 
 
 def self_trained(texts: list[str], labels: list[str], more: list[str], seed: int) -> Any:
@@ -161,6 +161,12 @@ def by_setfit(
     return model.predict_proba(asked, as_numpy=True), names, seconds
 
 
+def chosen_by_auto(name: str, count: int, args: Any) -> str:
+    """The method that `--method auto` takes for so many rows a class, whose run is its own: a seed gives one network."""
+    labels = [label for _, label in drawn(name, args.data, count, args.seeds[0], args.test_rows)[0]]
+    return choose_method(Train(), Model(), Labelled(len(labels), len(set(labels)), "single", False, True))[0]
+
+
 def asked_of(method: str, args: Any) -> dict[str, Any]:
     """What else a cell hangs on."""
     own = {"setfit": {"steps": args.setfit_steps}, "self-training": {"texts": args.unlabelled}}
@@ -173,8 +179,7 @@ def table(results: dict[tuple[str, int, str], list[dict[str, Any]]]) -> None:
     for (name, count, method), found in results.items():
         columns = [spread([one[key] for one in found], 3) for key in METRICS]
         columns.append(spread([one["seconds"] for one in found], 0))
-        chosen = sorted({one["chosen"] for one in found}) if method == "auto" else []
-        shown = f"auto ({', '.join(chosen)})" if chosen else method
+        shown = f"auto ({found[0]['method']})" if method == AUTO else method
         print(f"| {name} | {count} | {shown} | {len(found)} | {' | '.join(columns)} |")
 
 
@@ -204,8 +209,9 @@ def main() -> None:
         seeds = args.seeds if count <= MANY_SEEDS_UP_TO else args.seeds[: args.fewer_seeds]
         for name in args.sets:
             for method in args.methods:
+                fitted = chosen_by_auto(name, count, args) if method == AUTO else method
                 for seed in seeds:
-                    cell = {"set": name, "count": count, "method": method, "seed": seed, **asked_of(method, args)}
+                    cell = {"set": name, "count": count, "method": fitted, "seed": seed, **asked_of(fitted, args)}
                     flags = ["--data", str(args.data)]
                     found = kept.measured(
                         lambda cell=cell, flags=flags: in_own_process(__file__, cell, flags, args.runs), **cell
