@@ -1,7 +1,8 @@
 """The command line: flags in, one call into `run` and its like, lines out.
 
 Standard output carries data only; everything for people goes to standard error. Exit codes: 0 done, 1 a mistake
-that the user can mend (one sentence), 2 wrong usage, 130 interrupted, 143 terminated. Nothing heavy is imported before a command runs.
+that the user can mend (one sentence), 2 wrong usage (an unknown flag, a missing one), 130 interrupted, 143 terminated.
+Nothing heavy is imported before a command runs.
 """
 
 import io
@@ -35,6 +36,15 @@ def _terminate(*_: Any) -> None:
     raise _Terminated
 
 
+def _of_value(error: typer.BadParameter) -> str:
+    """The sentence of a value that a flag cannot take."""
+    # The words that typer's library of types puts before those of its own checks and of others.
+    what = error.message.removeprefix("Value error, ").replace("Input should be", "expected").partition(", unable")[0]
+    flag = error.param.opts[-1] if error.param else "a value"
+    command = error.ctx.command_path if error.ctx else "classifine"
+    return f"{flag}: {what.removesuffix('.')}. Change it; `{command} --help` tells what it takes."
+
+
 class _Commands(TyperGroup):
     """The commands, ended our way: typer would meet an interruption without a word and a closed pipe with 1."""
 
@@ -42,6 +52,12 @@ class _Commands(TyperGroup):
         """Run the command; end the process where it is interrupted or nobody reads its output any more."""
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # A value is bad input like a setting in a file; what is missing or unknown is left to typer, with the usage.
+            if type(error) is not typer.BadParameter:
+                raise
+            say(f"classifine: {_of_value(error)}")
+            sys.exit(1)
         except KeyboardInterrupt as error:
             say(f"classifine: {str(error) or 'stopped; no result is half-written.'}")
             sys.exit(143 if isinstance(error, _Terminated) else 130)

@@ -8,6 +8,7 @@ import typer
 
 from classifine.cli.flags import CHECKING, READING, AsJson, Labelled, configure, with_settings
 from classifine.cli.streams import answer, say
+from classifine.errors import ConfigError
 
 
 @with_settings(*CHECKING, "language", "base", "epochs")
@@ -107,7 +108,7 @@ def audit(
     config = configure(data, settings or {}, [])
     if reviewed is not None:
         if output is None or curve or as_json:
-            raise typer.BadParameter("--apply goes with -o NEW, and with neither --curve nor --json.")
+            raise ConfigError("--apply goes with -o NEW, and with neither --curve nor --json.")
         sys.stdout.write(f"{auditing.apply(config, reviewed, output, overwrite, say)}\n")
         return
     listed = output or Path("audit.csv")

@@ -22,6 +22,7 @@ from classifine.cli.flags import (
 )
 from classifine.cli.streams import answer, say, saying_flags_of
 from classifine.config import build
+from classifine.errors import ConfigError
 from classifine.settings import load_toml, merge, nested
 
 # For commands that take texts without labels.
@@ -166,7 +167,7 @@ def glue(
         sys.stdout.write(f"{output or 'submission.zip'}: {', '.join(files)}\n")
         return
     if (name is None) == (not every) or folder is not None or (every and (source is None or dry)):
-        raise typer.BadParameter("Name one TASK, or --all with --data DIR, or submit DIR.")
+        raise ConfigError("Name one TASK, or --all with --data DIR, or submit DIR.")
     given = merge(nested(settings or {}), {"model": {"base": start}} if start else {})
     if str(name).endswith(".toml"):
         config = build(merge(load_toml(Path(str(name))), given))

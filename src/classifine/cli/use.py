@@ -152,7 +152,7 @@ def predict(
 def _shard(text: str) -> tuple[int, int]:
     number, _, parts = text.partition("/")
     if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
-        raise typer.BadParameter(f"--shard is {text}; expected the number of the part and of all parts, such as 1/4.")
+        raise ConfigError(f"--shard is {text}; expected the number of the part and of all parts, such as 1/4.")
     return int(number), int(parts)
 
 
