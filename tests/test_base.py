@@ -4,11 +4,14 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from classifine.config import DEFAULT_BASE
 from classifine.errors import ModelError
+from classifine.labels import Labels
 from classifine.model import base as bases
 from classifine.model.base import Base, find_base, is_network, token_counter
+from classifine.model.network import load_base, load_encoder
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -106,6 +109,21 @@ def test_an_incomplete_folder_is_refused(missing, base, tmp_path):
     assert not is_network(folder)
     with pytest.raises(ModelError, match=r"lacks config\.json, weights or a tokenizer"):
         find_base(str(folder))
+
+
+@pytest.mark.parametrize("change", ["renamed", "a layer less"])
+@pytest.mark.parametrize("load", [lambda base: load_base(base, Labels(("a", "b"))), load_encoder])
+def test_an_encoder_without_some_of_its_weights_is_refused(change, load, base, tmp_path):
+    """transformers would draw them from chance without a word."""
+    folder = shutil.copytree(base, tmp_path / "copy")
+    weights = load_file(folder / "model.safetensors")
+    if change == "renamed":
+        weights = {f"net.{name}": weight for name, weight in weights.items()}
+    else:
+        weights = {name: weight for name, weight in weights.items() if "layer.1." not in name}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="its weights lack "):
+        load(find_base(str(folder)))
 
 
 def test_what_has_no_encoder_is_no_base(base, tmp_path):

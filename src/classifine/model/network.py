@@ -80,9 +80,11 @@ def _first_token(base: Base, config: Any, attention: str | None) -> Any:
         ignore_mismatched_sizes=True, output_loading_info=True,
     )  # fmt: skip
     # The head of a classifier that answered something else is drawn anew; nothing of the encoder may be.
-    wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(f"{network.base_model_prefix}.")]
+    prefix = f"{network.base_model_prefix}."
+    wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(prefix)]
     if wrong:
         raise ValueError(f"{min(wrong)} has another shape than config.json says.")
+    _check_whole(found, prefix)
     return network
 
 
@@ -95,10 +97,19 @@ def _pooled(base: Base, config: Any, attention: str | None, pooling: Pooling) ->
     encoder, found = AutoModel.from_pretrained(
         base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL, output_loading_info=True
     )
-    # Nothing reads the pooler, which is another thing than the pooling: many bases come without.
-    if lacking := [name for name in found["missing_keys"] if not name.startswith("pooler.")]:
-        raise ValueError(f"its weights lack {min(lacking)}.")
+    _check_whole(found)
     return PooledClassifier(encoder, pooling)
+
+
+def _check_whole(found: Any, prefix: str = "") -> None:
+    """ValueError where weights of an encoder, whose names begin with `prefix`, are not in its file.
+
+    transformers draws those from chance, with a warning at most. Many bases come without a pooler, which is the head's
+    matter: see `in_head`.
+    """
+    own = [name for name in found["missing_keys"] if name.startswith(prefix)]
+    if lacking := [name for name in own if not name.startswith(f"{prefix}pooler.")]:
+        raise ValueError(f"its weights lack {min(lacking)}.")
 
 
 def output_layer(network: Any) -> Any | None:
@@ -167,7 +178,8 @@ def load_encoder(base: Base) -> tuple[Any, Any]:
 
     with quiet_transformers(), loading(base.name):
         tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
-        network = AutoModel.from_pretrained(base.folder, dtype="float32", **LOCAL)
+        network, found = AutoModel.from_pretrained(base.folder, dtype="float32", **LOCAL, output_loading_info=True)
+        _check_whole(found)
     return network.eval().to(fastest_device()), tokenizer
 
 
