@@ -299,3 +299,30 @@ def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
     with pytest.raises(DataError, match="has no train file"):
         read_splits(Data(source=str(tmp_path)))
+
+
+PAIR = Columns(("sentence1",), "label", pair="sentence2")
+
+
+@pytest.mark.parametrize(
+    ("header", "trained", "wanted", "words"),
+    [
+        ("sentence1,hyp,label", PAIR, {}, "no column 'sentence2'; the classifier judges pairs of texts"),
+        ("text,hyp,label", Columns(("text",), "label"), {"text_pair": "hyp"}, r"--text-pair is hyp, .* Drop --text-pair"),
+        ("premise,hypothesis,label", Columns(("text",), "label"), {}, r"the second in 'hypothesis'; .* Name the --text"),
+    ],
+)  # fmt: skip
+def test_pairs_and_single_texts_are_not_judged_as_one_another(header, trained, wanted, words, tmp_path):
+    path = tmp_path / "judge.csv"
+    path.write_text(
+        f"{header}\n" + "one text of some words,another text,yes\nmore of the words,and other ones,no\n" * 3
+    )
+    with pytest.raises(DataError, match=words):
+        read_to_judge(Data(source=str(path), **wanted), trained)
+
+
+def test_pairs_are_judged_by_the_columns_that_hold_them(tmp_path):
+    path = tmp_path / "judge.csv"
+    path.write_text("premise,hypothesis,label\n" + "some words of one,another text,yes\nmore,and other ones,no\n" * 3)
+    assert read_to_judge(Data(source=str(path)), PAIR).columns.pair == "hypothesis"
+    assert read_to_judge(Data(source=str(path), text_pair="hypothesis"), PAIR).columns.text == ("premise",)

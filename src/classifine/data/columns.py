@@ -222,18 +222,23 @@ def find_asked(
             raise DataError(f"{source} has no column '{name}'. It has {', '.join(names)}. Change --text.")
     pair = wanted.text_pair or trained.pair
     if (pair is None) != (trained.pair is None) or (pair is not None and pair not in names):
-        raise DataError(_unpaired(source, trained.pair, pair, names))
+        raise DataError(unpaired(source, trained.pair, pair, names, wanted))
     if pair in wanted.text:
         raise DataError(f"'{pair}' is both --text and --text-pair; expected two columns. Change one of them.")
     return find_text(sample, wanted.text or trained.text, source, pair), pair
 
 
-def _unpaired(source: str, trained: str | None, pair: str | None, names: Sequence[str]) -> str:
-    if trained is None:
+def unpaired(source: str, trained: str | None, pair: str | None, names: Sequence[str], wanted: Data) -> str:
+    """Why rows whose second text is in the column `pair`, if they have one, are not what a classifier was `trained` on."""
+    if trained is not None:
+        return (
+            f"{source} has no column '{pair or trained}'; the classifier judges pairs of texts. It has {', '.join(names)}. "
+            "Name the second text with --text-pair."
+        )
+    if wanted.text_pair:
         return f"--text-pair is {pair}, and the classifier judges single texts. Drop --text-pair."
     return (
-        f"{source} has no column '{pair}'; the classifier judges pairs of texts. It has {', '.join(names)}. "
-        "Name the second text with --text-pair."
+        f"{source} has pairs of texts, with the second in '{pair}'; the classifier judges single ones. Name the --text."
     )
 
 

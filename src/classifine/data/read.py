@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of
+from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of, unpaired
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
 from classifine.errors import DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
@@ -125,6 +125,7 @@ def read_to_judge(config: Data, trained: Columns) -> Splits:
     """Rows to judge a classifier on, as train: the test split of what `config` names, else validation, else train.
 
     The columns are those of `trained` where the rows have them and `config` names no others, else found anew.
+    DataError where the rows are single texts and those of training were pairs, or the other way round.
     """
     tables = tables_of(config)
     name = next(name for name in ("test", "validation", "train") if name in tables)
@@ -139,6 +140,8 @@ def read_to_judge(config: Data, trained: Columns) -> Splits:
              "label_separator": config.label_separator or trained.separator}  # fmt: skip
     # The rows stand as train here, which is what a single file is.
     found = _assemble({"train": tables[name]}, config.model_copy(update=known))
+    if (found.columns.pair is None) != (trained.pair is None):
+        raise DataError(unpaired(tables[name][0].name, trained.pair, found.columns.pair, sorted(names), config))
     why = "" if label else f", as there is no '{trained.label}'"
     said = (note.replace(CHANGES_LABEL, f"{why}{CHANGES_LABEL}") for note in found.notes)
     return replace(found, notes=(f"judged on {found.train.source} ({len(found.train)} rows)", *said))
