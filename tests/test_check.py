@@ -134,6 +134,13 @@ def test_one_text_with_several_labels(drop):
     assert left == [row for row in range(2, 27) if not drop or row not in (5, 26)]
 
 
+def test_the_same_labels_in_another_order_are_no_conflict():
+    texts = ["one text", "one text", "another", "another", *(f"text {i}" for i in range(10))]
+    labels = [["a", "b"], ["b", "a"], ["a"], ["a", "b"], *(["a"] if i % 2 else ["b"] for i in range(10))]
+    splits = Splits(from_lists(texts, labels, task="multi"), task="multi")
+    assert only(check_splits(splits, Data(drop_conflicts=True)), "conflicting-labels").rows == (3, 4)
+
+
 def test_which_label_stays_where_copies_are_left_out_is_said():
     rows = [*GOOD, ("Text 3 of a", "b")]
     splits, actions = given(rows), {}

@@ -221,3 +221,15 @@ def test_a_temperature_goes_into_the_head_or_the_head_stays(saved):
     assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
     del network.classifier
     assert not fold_temperature(network, 2.0, lambda: True)
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "old").touch()
+    (tmp_path / "model").symlink_to(disk)
+    with workplace(tmp_path / "model") as place:
+        (place / "new").touch()
+    assert (tmp_path / "model").is_symlink()
+    assert [item.name for item in disk.iterdir()] == ["new"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["disk", "model"]

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import zipfile
 
 import openpyxl
 import pyarrow as pa
@@ -362,3 +363,69 @@ def test_a_near_name_is_one_that_can_be_read(tmp_path):
         with pytest.raises(DataError) as found:
             open_table(tmp_path / wrong, Data())
         assert (f"Did you mean {tmp_path / near}?" in str(found.value)) if near else "Did you" not in str(found.value)
+
+
+@pytest.mark.parametrize("end", ['he called it "great" and left\tpos', 'he called it "great"\tpos'])
+def test_a_mark_that_another_one_closes_by_chance_swallows_no_rows(tmp_path, end):
+    path = saved(tmp_path, "a.tsv", f'text\tlabel\n"I said it is bad\tneg\nfine\tpos\n{end}\nmore\tneg\n')
+    with pytest.raises(
+        DataError, match=r"opens a quotation mark in row 1 that takes the lines below .* save it as \.jsonl"
+    ):
+        opened(path)
+
+
+def test_bytes_that_hold_text_are_text_and_others_stay_bytes(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = {
+        "text": ["café".encode(), None],
+        "label": [b"a", b"b"],
+        "picture": [b"\xff\xd8", b"x"],
+        "none": [None, None],
+    }
+    pq.write_table(pa.table({name: pa.array(values, pa.binary()) for name, values in columns.items()}), path)
+    rows, _ = opened(path)
+    assert rows == [
+        {"text": "café", "label": "a", "picture": b"\xff\xd8", "none": None},
+        {"text": None, "label": "b", "picture": b"x", "none": None},
+    ]
+    assert open_table(path, Data()).types["text"] == pa.large_string()
+    later = pa.table({"text": pa.array([b"good"] * 5000 + [b"\xff"], pa.binary())})
+    pq.write_table(later, path)
+    with pytest.raises(DataError, match="has a column that cannot be read: Invalid UTF8"):
+        opened(path)
+
+
+DECLARED = json.dumps({"info": {"features": {"label": {"_type": "ClassLabel", "names": ["no", "yes"]}}}})
+
+
+def declared(path, **columns):
+    pq.write_table(pa.table(columns).replace_schema_metadata({"huggingface": DECLARED}), path)
+    return path
+
+
+def test_words_of_datasets_on_columns_that_changed_since_are_passed_over(tmp_path):
+    assert opened(declared(tmp_path / "a.parquet", text=["x"], label=[1]))[0] == [{"text": "x", "label": "yes"}]
+    assert opened(declared(tmp_path / "b.parquet", text=["x"]))[0] == [{"text": "x"}]
+    assert opened(declared(tmp_path / "c.parquet", text=["x"], label=["a"]))[0] == [{"text": "x", "label": "a"}]
+    with pytest.raises(DataError, match="'label' holds class 2, and 2 classes are declared"):
+        opened(declared(tmp_path / "d.parquet", text=["x"], label=[2]))
+
+
+def test_parquet_that_no_row_of_python_holds_is_a_sentence(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x"], "day": pa.array([10**8], pa.int32()).cast(pa.date32())}), path)
+    with pytest.raises(DataError, match=r"has a column that cannot be read: .* Write it again without it"):
+        opened(path)
+    pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["text", "text"]), path)
+    with pytest.raises(DataError, match="two columns named 'text'"):
+        opened(path)
+
+
+def test_a_sheet_is_read_beyond_the_size_that_the_file_tells(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", one=[("text", "label"), *((f"row {i}", "a") for i in range(20))])
+    stale = tmp_path / "b.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(stale, "w") as new:
+        for name in old.namelist():
+            content = old.read(name).decode()
+            new.writestr(name, re.sub(r'<dimension ref="[^"]*"', '<dimension ref="A1:B5"', content))
+    assert len(opened(stale)[0]) == 20

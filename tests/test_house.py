@@ -13,6 +13,7 @@ ROOT = Path(classifine.__file__).parent
 FACTS = {
     "errors": 0,
     "say": 0,
+    "strict_json": 0,
     "doubt": 3,
     "labels": 1,
     "config": 2,

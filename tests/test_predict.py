@@ -315,13 +315,14 @@ def test_a_part_without_rows_has_the_columns_of_the_others(ending, trained, tmp_
         assert read_back(empty) == []
 
 
-def test_a_column_that_comes_late_is_refused_before_anything_is_written(trained, tmp_path):
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_key_that_comes_late_is_a_column_of_its_own(trained, tmp_path, ending):
     rows = [{"text": f"parcel {i}"} for i in range(1200)] + [{"text": "late", "label": "mine"}]
-    source = tmp_path / "in.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="column 'label' that its first rows lack"):
-        label(trained, source, tmp_path / "out.jsonl")
-    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    assert label(trained, source, tmp_path / f"out.{ending}") == 1201
+    answered = read_back(tmp_path / f"out.{ending}")
+    assert [row["label"] or None for row in answered[-2:]] == [None, "mine"]
+    assert all(row["predicted_label"] for row in answered)
 
 
 def test_half_a_letter_pair_is_read_and_written(trained, tmp_path):

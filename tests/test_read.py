@@ -1,9 +1,11 @@
 """From files, folders, frames and lists to splits with fixed columns."""
 
+import gzip
 import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from classifine.config import Data
@@ -326,3 +328,34 @@ def test_pairs_are_judged_by_the_columns_that_hold_them(tmp_path):
     path.write_text("premise,hypothesis,label\n" + "some words of one,another text,yes\nmore,and other ones,no\n" * 3)
     assert read_to_judge(Data(source=str(path)), PAIR).columns.pair == "hypothesis"
     assert read_to_judge(Data(source=str(path), text_pair="hypothesis"), PAIR).columns.text == ("premise",)
+
+
+def test_shards_of_text_are_read_together_also_gzipped(tmp_path):
+    for part in range(2):
+        with gzip.open(tmp_path / f"train-0000{part}-of-00002.jsonl.gz", "wt") as file:
+            file.writelines(
+                json.dumps({"text": text, "label": y}) + "\n" for text, y in zip(TEXTS, LABELS, strict=True)
+            )
+    assert len(read(tmp_path).train) == 2 * len(TEXTS)
+
+
+def test_half_a_letter_in_a_label_is_no_letter(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "{text}", "label": "good\\ud83d"}}\n' for text in TEXTS))
+    assert set(read(path, label=("label",)).train.labels) == {"good?"}
+    path.write_text("".join(f'{{"text": "{text}", "label": ["good\\ud83d", "b"]}}\n' for text in TEXTS))
+    assert set(read(path).train.labels) == {("good?", "b")}
+
+
+def test_codes_with_commas_are_several_where_several_are_asked_for(tmp_path):
+    codes = ["1,2", "3", "2,4", "1", "1,4", "2,3"]
+    path = jsonl(tmp_path / "a.jsonl", labels=codes)
+    assert read(path).task == "score"
+    assert read(path, task="multi").train.labels == [tuple(cell.split(",")) for cell in codes]
+    one = read(jsonl(tmp_path / "b.jsonl"), task="multi")
+    assert "'label' has one label in each row (--label-separator tells what parts several)" in one.notes
+
+
+def test_more_text_than_a_plain_column_of_arrow_holds():
+    texts = from_lists(["x", "y"], ["a", "b"]).table.schema.field("text").type
+    assert texts == pa.large_string()  # its offsets have 64 bits; those of plain strings end at two gibibytes

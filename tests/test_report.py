@@ -20,7 +20,7 @@ from classifine.decide import Decision
 from classifine.errors import ModelError
 from classifine.labels import Labels
 from classifine.metrics import calibration_error, reliability
-from classifine.model.disk import json_text, write_json
+from classifine.model.disk import write_json
 from classifine.report.evaluate import Baseline, evaluate, prediction_lines
 from classifine.report.limits import limits
 from classifine.report.page import classes, mistakes
@@ -29,6 +29,7 @@ from classifine.report.page.figures import at_shares, coverage, frequent_confusi
 from classifine.report.page.html import SCRIPTS, STATIC, report_page
 from classifine.report.page.kept import PredictionFact, read_kept
 from classifine.report.page.why import explained_errors
+from classifine.strict_json import json_text
 
 EVIL = ("</script><script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "<!-- <b>'&amp;'")
 NAMES = {"single": ("calm", *EVIL), "multi": ("calm", *EVIL), "score": ("how good",)}

@@ -1,5 +1,6 @@
 """Three splits: stratified, seeded, copies on one side, and what was given is kept."""
 
+import random
 from collections import Counter
 
 import pytest
@@ -166,3 +167,13 @@ def test_several_labels_are_cut_and_none_is_lost_from_train():
     labels = [["a"], ["a", "b"], ["b"], ["a", "c"]] * 25
     three = cut(from_lists([f"text {i}" for i in range(100)], labels, task="multi"))
     assert all({name for found in one.names for name in found} == {"a", "b", "c"} for one in three.all)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_that_stand_for_one_label_do_not_take_the_last_of_another(seed):
+    """Of many labels that come together each row stands for its rarest one alone."""
+    draw = random.Random(seed)
+    labels = [[f"l{int(draw.paretovariate(0.35)) % 1500}" for _ in range(draw.randint(1, 4))] for _ in range(800)]
+    three = cut(from_lists([f"text {i}" for i in range(800)], labels, task="multi"), shares=(0.25, 0.25), seed=seed)
+    train = {name for names in three.train.names for name in names}
+    assert {name for names in labels for name in names} == train

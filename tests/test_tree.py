@@ -234,3 +234,12 @@ def test_what_is_called_alike_beside_a_file_stays(trained, lake, tmp_path):
     (tmp_path / ".out.done").write_text("a stamp of make")
     files.predict_file(load(trained), str(lake / "more.csv"), tmp_path / "out.csv", PredictOptions(), None, print)
     assert (tmp_path / ".out.done").read_text() == "a stamp of make"
+
+
+def test_folders_behind_links_are_read_and_circles_end(trained, lake, tmp_path):
+    elsewhere = lake.rename(tmp_path / "disk") / "day=1"
+    lake.mkdir()
+    (lake / "day=1").symlink_to(elsewhere)
+    (elsewhere / "circle").symlink_to(lake)
+    answer(trained, lake, tmp_path / "out")
+    assert below(tmp_path / "out") == {"day=1/part-0.parquet", "day=1/part-1.parquet"}

@@ -6,6 +6,7 @@ import json
 from datetime import date, datetime
 
 import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -301,3 +302,20 @@ def test_xlsx_keeps_every_digit_and_every_letter_or_says_so(tmp_path):
     with pytest.raises(OutputError, match=r"A text of 40000 characters .* longer than the 32767 .*\.csv"):
         write_rows(iter([{"text": "x" * 40_000}]), tmp_path / "b.xlsx", "xlsx")
     assert not (tmp_path / "b.xlsx").exists()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_lone_carriage_return_stays_in_its_cell(tmp_path, name):
+    rows = [{"text": "one\rtwo", "label": "a"}, {"text": "three", "label": "b"}]
+    write_rows(rows, tmp_path / name, form_of(tmp_path / name))
+    assert list(open_table(tmp_path / name, Data()).rows()) == rows
+    assert pd.read_csv(tmp_path / name, sep=None, engine="python").label.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_number_that_is_none_is_null_in_json(tmp_path, name):
+    write_rows(
+        [{"text": "x", "n": float("nan"), "more": [float("inf"), 1.5]}], tmp_path / name, form_of(tmp_path / name)
+    )
+    assert "NaN" not in (tmp_path / name).read_text()
+    assert list(open_table(tmp_path / name, Data()).rows()) == [{"text": "x", "n": None, "more": [None, 1.5]}]

@@ -22,13 +22,14 @@ from classifine.infer.predict import text_logits
 from classifine.infer.teacher import Teacher, open_teacher
 from classifine.metrics import HEADLINE
 from classifine.model.base import Base
-from classifine.model.disk import json_text, workplace, write_json
+from classifine.model.disk import workplace, write_json
 from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save
 from classifine.model.static import STATIC
 from classifine.report.card import last_part, write_card
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.page.kept import EVALUATION, HISTORY
 from classifine.say import Say
+from classifine.strict_json import json_text
 from classifine.train.distill import AGREEMENT, Taught, learn, lessons
 from classifine.train.fit import Fitted, seeded
 from classifine.train.static import static_student

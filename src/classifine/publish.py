@@ -21,13 +21,13 @@ from classifine.data.read import Text
 from classifine.errors import HubError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
-from classifine.model.disk import json_text
 from classifine.model.folder import RECORD, Saved, kind, load, read_record, save
 from classifine.model.hub import check_name, require_token, talking
 from classifine.model.layers import LAYERS, MODULES
 from classifine.model.network import quiet_transformers
 from classifine.report.card import CARD, card, card_in_training, in_own_words, last_part, metric_value, own_base
 from classifine.say import Say
+from classifine.strict_json import json_text
 from classifine.windows import TRUNCATE
 
 # What is published of a folder; everything else stays, and is named.

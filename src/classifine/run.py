@@ -28,7 +28,7 @@ from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
-from classifine.model.disk import json_text, workplace, write_json
+from classifine.model.disk import workplace, write_json
 from classifine.model.folder import REPORT, Saved, check_output, save
 from classifine.model.network import fastest_device
 from classifine.report.card import others_load_by, write_card
@@ -38,6 +38,7 @@ from classifine.report.page.kept import EVALUATION, HISTORY, PREDICTIONS, WHY, w
 from classifine.report.page.why import ERRORS, explained_errors
 from classifine.report.text import evaluation_lines, report_lines, seed_lines
 from classifine.say import Say
+from classifine.strict_json import json_text
 from classifine.windows import TRUNCATE
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def saying_flags_of(command: Callable[..., None]) -> Say:
 
 def print_json(content: Any) -> None:
     """Answer a program, on standard output."""
-    from classifine.model.disk import json_text
+    from classifine.strict_json import json_text
 
     sys.stdout.write(json_text(content, indent=2) + "\n")
 

@@ -106,7 +106,7 @@ def predict(
         typer.Option(
             metavar="I/N",
             help="Label the I-th of N runs of rows only; joined in order they are the whole, where csv and tsv keep the "
-            "header of the first alone. Of a folder every N-th file.",
+            "header of the first alone. Of a folder every N-th file, which should not change between the starts of the parts.",
         ),
     ] = "1/1",
     start_over: Annotated[

@@ -262,7 +262,9 @@ def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:
 
 def _copies(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterator[Fault]:
     for split in splits.all:
-        texts, labels, ids = split.texts, split.labels, split.ids
+        texts, ids = split.texts, split.ids
+        # Several labels are the same ones in any order.
+        labels = [frozenset(label) if isinstance(label, tuple) else label for label in split.labels]
         groups: dict[str, list[int]] = defaultdict(list)
         for i, key in enumerate(keys[split.name]):
             groups[key].append(i)

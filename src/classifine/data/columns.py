@@ -103,10 +103,14 @@ class _Facts:
 
     @property
     def separator(self) -> str | None:
-        """What parts the labels of a row: parted, the values are put together from fewer names than there are values."""
+        """What parts the labels of a row, unless it may be the comma of decimal numbers."""
+        numbers = all(number_of(value) is not None for value in self.values if isinstance(value, str))
+        return None if numbers else self.mark
+
+    @property
+    def mark(self) -> str | None:
+        """What parts the values: parted, they are put together from fewer names than there are values."""
         texts = [value for value in self.values if isinstance(value, str)]
-        if texts and all(number_of(text) is not None for text in texts):
-            return None  # commas of decimal numbers
         for mark in SEPARATORS:
             parts = {part.strip() for text in texts for part in text.split(mark)} - {""}
             if any(mark in text for text in texts) and len(parts) < len(set(texts)):
@@ -315,7 +319,12 @@ def _task_of(
             f"{source} has lists in '{fact.name}'; expected one label a row, as --task is single. Drop --task single, "
             "or name a column with one label by --label."
         )
-    separator = (wanted or fact.separator) if task in (None, "multi") else None
+    separator = None
+    if task in (None, "multi"):
+        # Where several labels are asked for, 1,2 is two codes and no decimal number.
+        separator = wanted or (fact.mark if task == "multi" else fact.separator)
+    if task == "multi" and not separator and not fact.lists:
+        notes.append(f"'{fact.name}' has one label in each row (--label-separator tells what parts several)")
     if task is None and (fact.lists or separator):
         how = "" if fact.lists else f", parted by '{separator}'"
         notes.append(f"several labels a row{how}: each is decided on its own (--task changes it)")

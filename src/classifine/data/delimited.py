@@ -5,7 +5,8 @@ Stricter than the standard library where a lenient reading would lose rows witho
 
 import csv
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ def parse_csv(lines: IO[str], delimiter: str, name: str) -> Iterator[dict[str, A
 
 
 def _csv_records(lines: IO[str], delimiter: str, name: str) -> Iterator[list[str]]:
-    """The records that are not empty; DataError where the file ends inside quotation marks, which csv lets pass."""
+    """The records that are not empty; DataError where a quotation mark swallows rows, which csv lets pass."""
     raw: list[str] = []  # the lines of the record that is being read
 
     def kept() -> Iterator[str]:
@@ -79,18 +80,37 @@ def _csv_records(lines: IO[str], delimiter: str, name: str) -> Iterator[list[str
             raw.append(line)
             yield line
 
-    number, unclosed = -1, False
+    number, unclosed, swallowed = -1, False, False
     for record in csv.reader(kept(), delimiter=delimiter):
+        if swallowed:
+            break
         unclosed = len(raw) > 1 and sum(line.count('"') for line in raw) % 2 == 1
+        swallowed = len(raw) > 1 and _swallows(raw, delimiter)
         raw.clear()
         if record:
             number += 1
             yield record
-    if unclosed:
+    if unclosed and not raw:
         raise DataError(
             f"{name} ends inside a quotation mark that row {number} opens; expected a closing one. "
             "Close it, or double the marks inside the text."
         )
+    if swallowed:
+        raise DataError(
+            f"{name} opens a quotation mark in row {number} that takes the lines below it into the same cell; expected a "
+            f"closing one before {delimiter!r}. Put marks around that text and double those inside it, or save it as .jsonl."
+        )
+
+
+def _swallows(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether a record of several lines is made of rows, the first of which begins with a mark that another one closes by
+    chance: then more text follows it, which csv lets pass.
+    """
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "expected after" in str(error)
+    return False
 
 
 def _csv_sentence(name: str, error: str) -> str:
@@ -106,9 +126,14 @@ def check_header(header: list[str], name: str) -> None:
     """DataError where a first line is missing, names a column twice or looks like a row."""
     if not header:
         raise DataError(f"{name} holds no rows; expected a header line and rows below it.")
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    if repeated:
-        raise DataError(f"{name} has two columns named '{repeated[0]}'; expected distinct names. Rename one of them.")
+    check_distinct(header, name)
     if any(column.strip().lstrip("-").isdigit() or len(column) > 100 for column in header):
         shown = ", ".join(column[:30] for column in header[:5])
         raise DataError(f"{name} seems to have no header: its first line is '{shown}'. Add a line such as text,label.")
+
+
+def check_distinct(columns: Sequence[str], name: str) -> None:
+    """DataError where two columns have one name."""
+    repeated = min((column for column, count in Counter(columns).items() if count > 1), default=None)
+    if repeated is not None:
+        raise DataError(f"{name} has two columns named '{repeated}'; expected distinct names. Rename one of them.")

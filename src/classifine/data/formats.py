@@ -5,6 +5,7 @@ does not grow with the file (json is the exception: it is read whole). It knows 
 text or the label.
 """
 
+import contextlib
 import gzip
 import io
 import json
@@ -17,7 +18,7 @@ from typing import IO, Any
 from zipfile import BadZipFile
 
 from classifine.config import Data
-from classifine.data.delimited import check_header, one_character, parse_csv, sniff_delimiter
+from classifine.data.delimited import check_distinct, check_header, one_character, parse_csv, sniff_delimiter
 from classifine.data.encoding import find_encoding, named_encoding, open_binary
 from classifine.errors import DataError, NoRowsError
 
@@ -25,6 +26,7 @@ Row = dict[str, Any]
 
 TEXT_FORMS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 FORMS = {**TEXT_FORMS, ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}
+_BATCH = 4096  # rows of Parquet that are held at once
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 # Failing disks and damaged pages (OSError), XML in a spreadsheet (SyntaxError), JSON nested without end.
 _BROKEN = (OSError, SyntaxError, RecursionError, BadZipFile)
@@ -210,15 +212,18 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a Parquet file: {str(error).splitlines()[0]} Write it again.") from None
-    declared = _declared(schema.metadata or {})
+    check_distinct(schema.names, str(path))
+    declared = _declared(schema)
+    stored, schema = schema, _with_texts(path, schema)
 
     def rows() -> Iterator[Row]:
         try:
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=4096):
-                    yield from (name_classes(row, declared) for row in batch.to_pylist())
-        except pa.ArrowException as error:
-            # Such as lists of a fixed size some of which are missing.
+                for batch in file.iter_batches(batch_size=_BATCH):
+                    read = batch if schema == stored else pa.Table.from_batches([batch]).cast(schema)
+                    yield from (name_classes(row, declared) for row in read.to_pylist())
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            # Such as lists of a fixed size some of which are missing, or a date beyond the year 9999.
             reason = str(error).partition("\n")[0].rstrip(".")
             raise DataError(f"{path} has a column that cannot be read: {reason}. Write it again without it.") from None
 
@@ -227,27 +232,58 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
     return Table(str(path), rows, (), declared, count, types)
 
 
-def _declared(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Class names that `datasets` keeps in the schema of the Parquet files it writes."""
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+def _declared(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Class names that `datasets` keeps in the schema of the Parquet files it writes, of the columns that still hold their
+    numbers: other programs change columns and leave these words as they are.
+    """
+    import pyarrow as pa
+
+    words = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = words.get("info", {}).get("features", {})
     # A column of lists declares its classes one level below.
     kinds = {column: f.get("feature", f) if isinstance(f, dict) else {} for column, f in features.items()}
+    found = {column.name: getattr(column.type, "value_type", column.type) for column in schema}
     return {
         column: tuple(kind["names"])
         for column, kind in kinds.items()
         if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and kind.get("names")
-    }
+        and column in found and pa.types.is_integer(found[column])
+    }  # fmt: skip
+
+
+def _with_texts(path: Path, schema: Any) -> Any:
+    """The schema with text for bytes that hold text, by the first rows: Impala, and Spark of old, do not mark it as such."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    bare = [
+        column.name for column in schema if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    ]
+    if not bare:
+        return schema
+    with pq.ParquetFile(path) as file:
+        first = next(iter(file.iter_batches(batch_size=_BATCH, columns=bare)), pa.RecordBatch.from_pylist([]))
+    for column in first.schema:
+        with contextlib.suppress(pa.ArrowException):
+            held = first.column(column.name).cast(pa.large_string())
+            if held.null_count < len(held):
+                schema = schema.set(schema.get_field_index(column.name), pa.field(column.name, held.type))
+    return schema
 
 
 def name_classes(row: Row, declared: dict[str, tuple[str, ...]]) -> Row:
     """The row with the numbers of declared class columns replaced by names; -1, no label, becomes None."""
 
-    def named(value: Any, names: tuple[str, ...]) -> Any:
+    def named(column: str, value: Any, names: tuple[str, ...]) -> Any:
         if isinstance(value, list):
-            return [names[number] for number in value if number is not None and number >= 0]
-        return names[value] if value is not None and value >= 0 else None
+            return [named(column, number, names) for number in value if number is not None and number >= 0]
+        if value is None or value < 0:
+            return None
+        if value >= len(names):
+            raise DataError(f"'{column}' holds class {value}, and {len(names)} classes are declared. Correct it.")
+        return names[value]
 
-    return {**row, **{column: named(row.get(column), names) for column, names in declared.items()}}
+    return {**row, **{column: named(column, row.get(column), names) for column, names in declared.items()}}
 
 
 def _xlsx(path: Path, form: str, config: Data) -> Table:
@@ -264,7 +300,7 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
     notes = (f"sheet '{sheet}' of {len(book.sheetnames)} (--sheet changes it)",) if len(book.sheetnames) > 1 else ()
 
     def rows() -> Iterator[Row]:
-        cells = book[sheet].iter_rows(values_only=True)
+        cells = _sheet(book, sheet).iter_rows(values_only=True)
         first = next((line for line in cells if any(cell is not None for cell in line)), ())
         width = max((i + 1 for i, cell in enumerate(first) if cell is not None), default=0)
         header = ["" if cell is None else str(cell) for cell in first[:width]]
@@ -275,6 +311,13 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
                 yield dict(zip_longest(header, line[:width]))
 
     return Table(str(path), rows, notes)
+
+
+def _sheet(book: Any, name: str) -> Any:
+    """A sheet of a workbook, read to its end: programs other than Excel leave a size in it that it had long ago."""
+    sheet = book[name]
+    sheet.reset_dimensions()
+    return sheet
 
 
 def _is_of_rows(name: str) -> bool:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from classifine.config import Data
 from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of, unpaired
-from classifine.data.formats import FORMS, Row, Table, name_classes, open_table
+from classifine.data.formats import FORMS, Row, Table, name_classes, open_table, unzipped
 from classifine.errors import DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
@@ -240,7 +240,7 @@ def _folder(path: Path, config: Data) -> dict[str, list[Table]]:
             f"{path} has no train file, nor one for validation or test. It has {names}. Rename one, such as train.csv, or give its path."
         )
     for split, items in found.items():
-        if len(items) > 1 and not all(_SHARD.search(Path(item.name).stem) for item in items):
+        if len(items) > 1 and not all(_SHARD.search(unzipped(Path(item.name)).stem) for item in items):
             raise DataError(f"{path} has {len(items)} files for {split}: {', '.join(i.name for i in items)}. Keep one.")
     return {split: [open_table(item, config) for item in items] for split, items in found.items()}
 
@@ -336,7 +336,9 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
         second.append(text_of(row, (columns.pair,)) if columns.pair else None)
         labels.append(_label(row, columns, f"row {number} of {source}"))
     kind = LABEL_TYPES[columns.task]
-    types = [("id", pa.int64()), ("text", pa.string()), ("text_pair", pa.string()), ("labels", kind)]
+    # A column of plain strings ends at two gibibytes.
+    text = pa.large_string()
+    types = [("id", pa.int64()), ("text", text), ("text_pair", text), ("labels", kind)]
     return pa.table([ids, texts, second, labels], schema=pa.schema(types, {"paired": "yes" if columns.pair else "no"}))
 
 
@@ -360,7 +362,7 @@ def _label(row: Row, columns: Columns, place: str) -> Any:
         return _several(value, columns.separator, place)
     if isinstance(value, (list, dict)):
         raise DataError(f"{place} has a list as label; expected one label a row. Name another --label or --task multi.")
-    name = as_name(value)
+    name = _name(value)
     if columns.task == "single" or name is None:
         return name
     number = number_of(name)
@@ -371,14 +373,20 @@ def _label(row: Row, columns: Columns, place: str) -> Any:
 
 def _several(value: Any, separator: str | None, place: str) -> list[str] | None:
     if not isinstance(value, (list, tuple, set, frozenset)):
-        name = as_name(value)
+        name = _name(value)
         if name is None:
             return None
         value = name.split(separator) if separator else [name]
     wrong = next((item for item in value if isinstance(item, (list, dict, tuple, set))), None)
     if wrong is not None:
         raise DataError(f"{place} has {wrong!r} in its list of labels; expected names. Name another --label.")
-    return list(dict.fromkeys(name for item in value if (name := as_name(item))))
+    return list(dict.fromkeys(name for item in value if (name := _name(item))))
+
+
+def _name(value: Any) -> str | None:
+    """A value as the name of a label that every file takes."""
+    name = as_name(value)
+    return None if name is None else whole(name)
 
 
 def texts_of(row: Row, columns: Sequence[str], pair: str | None) -> Text | None:

@@ -128,9 +128,11 @@ def _cut(source: Split, rows: int, name: str, seed: int) -> tuple[Split, Split]:
     chosen: set[int] = set()
     draw = random.Random(seed)
     share = rows / max(len(source), 1)
-    left = Counter(labels)
+    # A row with several labels stands for its rarest one alone, but takes all of them along.
+    carried = [{stratum, *names} for stratum, names in zip(labels, source.names, strict=True)]
+    left = Counter(chain.from_iterable(carried))
     for label in sorted(by_label):
-        chosen |= _draw(by_label[label], share, draw, labels, left)
+        chosen |= _draw(by_label[label], share, draw, carried, left)
     if not chosen:
         raise DataError(
             f"{source.source} has too few distinct texts ({len(groups)}) to cut a {name} split from. "
@@ -182,11 +184,12 @@ def strata(part: Split) -> list[str]:
 
 
 def _draw(
-    groups: Sequence[list[int]], share: float, draw: random.Random, labels: Sequence[str], left: Counter[str]
+    groups: Sequence[list[int]], share: float, draw: random.Random, carried: Sequence[set[str]], left: Counter[str]
 ) -> set[int]:
     """Rows of about `share` of a class in whole groups; at least one group if the class has three, never all.
 
-    What is taken is subtracted from `left`, the rows of each label that the source keeps.
+    What is taken is subtracted from `left`, the rows of each label that the source keeps, by the labels that each row
+    has `carried`.
     """
     total = sum(map(len, groups))
     wanted = max(round(share * total), 1 if len(groups) >= 3 else 0)
@@ -197,7 +200,7 @@ def _draw(
         # A group that overshoots by more than it fills would bend the class's share.
         fits = len(taken) < wanted and len(taken) + len(group) <= wanted + len(group) // 2
         # Copies of a text may carry several labels, so a group can hold the last row of another class.
-        lost = Counter(labels[i] for i in group)
+        lost = Counter(chain.from_iterable(carried[i] for i in group))
         if fits and all(left[label] > count for label, count in lost.items()):
             taken |= set(group)
             left -= lost

@@ -8,7 +8,6 @@ import contextlib
 import csv
 import gzip
 import io
-import json
 import math
 import re
 import secrets
@@ -20,6 +19,7 @@ from typing import IO, Any
 
 from classifine.data.formats import Row, form_of
 from classifine.errors import DataError, OutputError
+from classifine.strict_json import json_text
 
 BAR = "|"  # between several labels in a cell
 MAX_XLSX_ROWS = 1 << 20  # lines of a sheet, the header among them
@@ -110,12 +110,18 @@ def _write_csv(rows: Iterable[Row], file: IO[str], delimiter: str, columns: Sequ
     header, rows = _headed(rows, columns)
     if not header:
         return 0
-    writer = csv.DictWriter(file, header, delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    plain, quoted = (
+        csv.DictWriter(file, header, delimiter=delimiter, extrasaction="ignore", lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    plain.writeheader()
     count = 0
     for row in rows:
         count += 1
-        writer.writerow({name: in_one(value) for name, value in row.items()})
+        cells = {name: in_one(value) for name, value in row.items()}
+        # Readers take a lone carriage return for the end of a line, and the writer of Python 3.11 leaves it bare.
+        bare = any(isinstance(cell, str) and "\r" in cell for cell in cells.values())
+        (quoted if bare else plain).writerow(cells)
     return count
 
 
@@ -136,7 +142,7 @@ def in_one(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_as_text)
+    return json_text(value, default=_as_text)
 
 
 def _as_text(value: Any) -> str:

@@ -57,10 +57,11 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class _Input:
-    """Rows to judge: the file they are in (None: standard input), its form, its first rows, and all of them."""
+    """Rows to judge: the file they are in (None: standard input), its form, its columns, its first rows, and all of them."""
 
     path: Path | None
     form: str
+    columns: list[str]
     sample: list[Row]
     rows: Iterable[Row]
     total: int | None = None
@@ -84,7 +85,7 @@ def predict_file(
     """
     form = None if output is None else output_form(output)
     given = _standard_input(stdin, options) if source == "-" else _file(Path(source), options, form, say)
-    columns = list(dict.fromkeys(name for row in given.sample for name in row))
+    columns = given.columns
     trained = Columns.from_json(saved.record["columns"], saved.labels.task)
     where = "standard input" if source == "-" else source
     text, pair = find_asked(given.sample, columns, options.data, trained, where)
@@ -237,12 +238,16 @@ def _file(path: Path, options: PredictOptions, target: str | None, say: Say) -> 
         say(f"{path}: {f'rows {first + 1} to {last}' if total else 'no rows'} of {whole} (--shard {number}/{parts})")
     if target is not None and total is not None:
         check_room(target, islice(table.rows(), first, last), total)
-    types = table.types
+    # What the first rows of some forms do not tell of later ones should be known before all are judged, and be the same
+    # for every shard.
+    columns, types = _columns(table.rows() if form in ("jsonl", "json") else sample), table.types
     if target == "parquet" and form in ("jsonl", "json", "xlsx"):
-        # The first rows do not tell what later ones hold, and it should be known before all are judged.
-        columns = list(dict.fromkeys(name for row in sample for name in row))
-        types = column_types(islice(table.rows(), first, last), columns)
-    return _Input(path, form, sample, islice(table.rows(), first, last), total, types)
+        types = column_types(table.rows(), columns)
+    return _Input(path, form, columns, sample, islice(table.rows(), first, last), total, types)
+
+
+def _columns(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _about(path: Path) -> int:
@@ -266,4 +271,4 @@ def _standard_input(stdin: IO[bytes], options: PredictOptions) -> _Input:
     sample = list(islice(rows, 1 if form == "lines" else _FIRST))
     if not sample:
         raise DataError("Standard input is empty; expected a text a line, or rows in the --format that you name.")
-    return _Input(None, form, sample, chain(sample, rows))
+    return _Input(None, form, _columns(sample), sample, chain(sample, rows))

@@ -4,6 +4,7 @@ File by file, so that what is finished stays finished: a job that was stopped go
 given again does those that came or changed.
 """
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
@@ -25,7 +26,8 @@ def predict_folder(saved: Saved, source: Path, output: Path, options: PredictOpt
     """Label the rows of every file below `source` into a file of the same place below `output`; the number of rows.
 
     A file keeps its form, but lines of text become .jsonl. Names that begin with `.` or `_` are passed over, and a file
-    without rows is left out, which is said. `options.shard` (i, n) takes every n-th file from the i-th on. Raises
+    without rows is left out, which is said. `options.shard` (i, n) takes every n-th file from the i-th on, of those that
+    are there when it begins: what comes between the starts of two shards is done when all are given again. Raises
     DataError where nothing can be read, a form is named or two files would become one, OutputError where `output` cannot
     be written. What was finished stays, and the same call does what came or changed since; another one does all.
     """
@@ -79,8 +81,10 @@ def _left(target: Path) -> list[int]:
 
 def _files(source: Path, say: Say) -> list[Path]:
     """The files of rows below a folder, relative to it, in the order of their names."""
-    below = (item.relative_to(source) for item in source.rglob("*") if item.is_file())
-    seen = sorted(item for item in below if not any(part[0] in "._" for part in item.parts))
+    try:
+        seen = sorted(item.relative_to(source) for item in _below(source, frozenset((source.resolve(),))))
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}. Check the permissions.") from None
     files = [item for item in seen if _readable(item)]
     if not files:
         raise DataError(f"{source} holds no files of rows; expected such as end in {', '.join(FORMS)}. Give another.")
@@ -88,6 +92,17 @@ def _files(source: Path, say: Say) -> list[Path]:
         more = " and others" * (len(others) > _NAMED)
         say(f"{source}: {len(others)} files of other kinds are left out: {', '.join(others[:_NAMED])}{more}")
     return files
+
+
+def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Every file of a folder and of those in it, also where they are links, but for a link to one of those `above` it."""
+    for item in folder.iterdir():
+        if item.name[0] in "._":
+            continue
+        if item.is_file():
+            yield item
+        elif item.is_dir() and (real := item.resolve()) not in above:
+            yield from _below(item, above | {real})
 
 
 def _readable(file: Path) -> bool:

@@ -2,8 +2,6 @@
 
 import contextlib
 import errno
-import json
-import math
 import secrets
 import shutil
 from collections.abc import Collection, Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from classifine.errors import OutputError
+from classifine.strict_json import json_text
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK = (*FULL, errno.EROFS)  # a disk that is full or read-only
@@ -19,7 +18,9 @@ DISK = (*FULL, errno.EROFS)  # a disk that is full or read-only
 @contextlib.contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error."""
-    place = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}"
+    # Where it is a link, what it leads to is replaced, so that a large disk stays the one that is written to.
+    folder = folder.resolve()
+    place = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
     try:
         with writing(folder):
             place.mkdir(parents=True)
@@ -27,7 +28,7 @@ def workplace(folder: Path) -> Iterator[Path]:
             yield place
         with writing(folder):
             _open_to_readers(place)
-            _move(place, folder.absolute())
+            _move(place, folder)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -66,19 +67,6 @@ def lock(file: IO[bytes] | int) -> bool | None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read, with letters of every script as they are."""
     path.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
-
-
-def json_text(content: Any, indent: int | None = None) -> str:
-    """JSON as every reader takes it: a number that is none, such as a diverged loss, becomes null."""
-    return json.dumps(_finite(content), ensure_ascii=False, indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _open_to_readers(place: Path) -> None:

@@ -189,6 +189,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         long_of(record)
         if missing := [key for key in COLUMNS if key not in record["columns"]]:
             raise ValueError(f"its columns lack {', '.join(missing)}")
+    except OSError as error:
+        raise ModelError(f"{folder / RECORD} cannot be read: {error.strerror}. Check its permissions.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / RECORD} is damaged: {error}. Train the classifier again.") from None
     if form > FORMAT:

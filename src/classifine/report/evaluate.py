@@ -15,9 +15,9 @@ from classifine.data.read import Text, joined
 from classifine.decide import HALF, Decision, Floats
 from classifine.labels import Labels, Task
 from classifine.metrics import ClassScore
-from classifine.model.disk import json_text
 from classifine.report.intervals import intervals
 from classifine.report.slices import Slice, slices
+from classifine.strict_json import json_text
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from classifine.config import Config
 from classifine.data.read import Split
 from classifine.errors import TrainingError
 from classifine.infer.predict import text_logits
-from classifine.model.disk import json_text, workplace
+from classifine.model.disk import workplace
 from classifine.model.folder import Saved, load, read_record, save
 from classifine.report.compare import Comparison, compare
 from classifine.report.page.kept import HISTORY
 from classifine.report.seeds import OverSeeds, rows_error
+from classifine.strict_json import json_text
 from classifine.train.progress import rank
 from classifine.train.search import Trial
 from classifine.tune.work import Work, fit_recipe, free_memory

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from classifine import run
 from classifine.errors import ClassifineError
-from classifine.model.disk import json_text
+from classifine.strict_json import json_text
 from classifine.train.search import State, Trial
 from classifine.train.study import Asked, Pruned, Study
 from classifine.tune.work import TRIALS, Work, fit_recipe, free_memory, reached
