@@ -57,7 +57,7 @@ def test_the_evaluation_is_told_with_its_baselines(record, evaluation):
         ({"split": "test"}, "test rows that had no part in training or in any choice", "test"),
         ({"split": "validation"}, "validation rows that had no part in training", "validation"),
         ({"split": None}, "held-out rows, cut from the training data beforehand, that had no part", "held-out"),
-        ({"split": "test", "trained_on": True}, "were trained on (--keep-shared), so the numbers flatter", "test"),
+        ({"split": "test", "trained_on": True}, "were trained on, so the numbers flatter", "test"),
     ],
 )
 def test_the_card_says_which_rows_it_was_judged_on(record, evaluation, judged, sentence, split):

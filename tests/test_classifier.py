@@ -1,6 +1,7 @@
 """The Python class, as scikit-learn's users expect it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import QUICK, made_up
 
@@ -340,3 +341,19 @@ def test_scikit_learn_copies_and_crosses_it(base):
     search = GridSearchCV(other, {"epochs": [1, 4]}, cv=2).fit(TEXTS, LABELS)
     assert search.best_estimator_.settings["epochs"] in (1, 4)
     assert search.score(TEXTS, LABELS) == search.best_estimator_.evaluate(TEXTS, LABELS).accuracy
+
+
+def test_what_parted_the_labels_that_were_learned_parts_those_to_judge_by(base, tmp_path):
+    rows = [(text, f"{label};new" if i % 2 else label) for i, (text, label) in enumerate(made_up(60))]
+    frame = pd.DataFrame(rows, columns=["text", "tags"])
+    fitted = TextClassifier(base=str(base), **QUICK).fit(frame)
+    found = fitted.evaluate(list(frame.text), list(frame.tags)).metrics
+    assert (fitted.classes_.tolist(), set(found) >= {"micro_f1"}) == (["delivery", "new", "payment", "praise"], True)
+    again = TextClassifier.from_pretrained(fitted.save_pretrained(tmp_path / "model"))
+    assert again.evaluate(list(frame.text), list(frame.tags)).metrics == pytest.approx(found, abs=1e-5)
+    # Also where it was named, beside lists.
+    named = TextClassifier(base=str(base), label_separator=";", **QUICK).fit(list(frame.text), list(frame.tags))
+    assert (
+        TextClassifier.from_pretrained(named.save_pretrained(tmp_path / "named"))._fitted.record["columns"]["separator"]
+        == ";"
+    )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -411,6 +412,35 @@ def test_judging_on_texts_that_were_trained_on_is_said(call, trained, tmp_path):
     write_csv(tmp_path / "mixed.csv", [*new, *old])
     warning = f"warning: 96 of 160 rows have a text that {trained} was trained on, so its numbers flatter"
     assert call("evaluate", trained, "mixed.csv")[2].splitlines()[2:] == [warning]
+
+
+def test_a_base_that_learned_the_labels_of_test_rows_is_said(call, quick, trained, tickets):
+    # Cut by another seed than that of the base, test and validation rows are among those it was trained on.
+    code, _, err = call("train", tickets, *quick, "--base", trained, "--seed", "7", "--patience", "1", "-o", "model")
+    assert code == 0, err
+    assert re.search(r"warning: \d+ of \d+ test rows have a text that .* was trained on, so the numbers flatter", err)
+    assert json.loads(Path("model/classifine.json").read_text("utf-8"))["judged"]["trained_on"] is True
+    assert "were trained on, so the numbers flatter" in Path("model/README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["glue", "rte", "--base", "a", "--from", "b"], "--from and --base both name what to begin with"),
+        (["distill", "a", "b.txt", "--static", "--base", "c", "-o", "d"], "--static makes a student without an encoder"),
+        (["train", "x.csv", "--test", "x.csv", "--test-share", "0.3"], "--test names the test rows, so no share"),
+        (["train", "x.csv", "--validation", "x.csv", "--validation-share", "0.3"], "Leave out --validation-share"),
+        (["train", "x.csv", "--method", "probe", "--no-averaging"], "takes no steps, so --averaging cannot be"),
+        (["train", "x.csv", "--method", "contrastive", "--head-rate", "3"], "so --head-rate cannot be"),
+        (["train", "x.csv", "--every-save", "--correct-prior", "--publish", "a/b"], "--correct-prior corrects the scores"),
+    ],
+)  # fmt: skip
+def test_flags_that_contradict_one_another(call, base, tmp_path, command, words):
+    write_csv(tmp_path / "x.csv", made_up(120))
+    more = ["--base", base, "-o", "model"] if command[0] == "train" else []
+    code, _, err = call(*command, *more)
+    assert (code, words in err.splitlines()[-1]) == (1, True), err
+    assert [item.name for item in tmp_path.iterdir()] == ["x.csv"]
 
 
 def test_texts_that_were_trained_on_where_the_report_stayed_elsewhere(call, base, quick, trained, tmp_path):

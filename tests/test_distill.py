@@ -337,3 +337,12 @@ def test_only_flags_that_the_command_has_are_named(trained, texts, base, tmp_pat
     assert "(--learning-rate, --head-rate)" in told
     for flag in ("--metric", "--patience", "--schedule", "--method"):
         assert flag not in told
+
+
+def test_test_rows_that_the_teacher_was_trained_on_are_said(trained, texts, tickets, tmp_path):
+    said = []
+    config = build({"model": {"base": "static"}, "train": {"epochs": 1}, "data": {"test": str(tickets)}})
+    options, place = DistillOptions(max_rows=120), tmp_path / "fast"
+    record = distilling.distill([trained], [str(texts)], config, options, place, False, said.append)
+    assert any("of --test have a text that" in line and f"{trained} was trained on" in line for line in said)
+    assert record["judged"]["trained_on"] is True

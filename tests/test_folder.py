@@ -223,6 +223,16 @@ def test_a_temperature_goes_into_the_head_or_the_head_stays(saved):
     assert not fold_temperature(network, 2.0, lambda: True)
 
 
+def test_of_two_runs_at_once_neither_loses_its_result(tmp_path):
+    lost = pytest.raises(OutputError, match=r"model was written by another run meanwhile.* this one is in .*model-2")
+    with lost, workplace(tmp_path / "model", replace=False) as first:
+        (first / "first").touch()
+        with workplace(tmp_path / "model", replace=False) as second:
+            (second / "second").touch()
+    names = {folder.name: [item.name for item in folder.iterdir()] for folder in tmp_path.iterdir()}
+    assert names == {"model": ["second"], "model-2": ["first"]}
+
+
 def test_what_a_link_leads_to_is_replaced(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import made_up
 
+from classifine import glue
 from classifine.config import build
 from classifine.data.glue import TASKS, has_task, read_glue, read_test, task_named
 from classifine.errors import DataError, OutputError
@@ -159,6 +160,41 @@ def trained(tmp_path_factory, base):
     scores = train_all(str(place / "data"), config, place / "runs", False, lambda line: None)
     assert [score.task.name for score in scores] == ["stsb", "rte", "wnli"]
     return place / "data", place / "runs"
+
+
+def test_all_tasks_go_on_where_they_stopped(trained, base, monkeypatch, tmp_path):
+    data, runs = trained
+    config = build({"model": {"base": str(base), "max_length": 32}, "train": {"epochs": 1, "batch_size": 8}})
+    said, made = [], []
+    monkeypatch.setattr(glue.run, "train", lambda *given: made.append(given))
+    again = train_all(str(data), config, runs, False, said.append)
+    assert [score.task.name for score in again] == ["stsb", "rte", "wnli"]
+    for score in again:
+        assert score.scores == pytest.approx(official_of(runs, score.task), abs=1e-12)
+    assert [line.endswith("is there already, and stays (--overwrite trains it anew)") for line in said] == [True] * 3
+    # With other settings it would be another classifier, which is told before anything is trained.
+    other = build({"model": {"base": str(base), "max_length": 16}})
+    with pytest.raises(OutputError, match="stsb exists already"):
+        train_all(str(data), other, runs, False, said.append)
+    assert made == []
+
+
+def official_of(runs, task):
+    found = json.loads((runs / task.name / "evaluation.json").read_text("utf-8"))
+    values = {name: value["value"] if isinstance(value, dict) else value for name, value in found["metrics"].items()}
+    return {name: values[name] for name in task.metrics}
+
+
+def test_one_classifier_answers_both_validation_sets_of_mnli(base, tmp_path):
+    for name in ("mnli", "mnli-mm"):
+        lay_out(tmp_path / "data", name)
+    config = build({"model": {"base": str(base), "max_length": 32}, "train": {"epochs": 1, "batch_size": 8}})
+    scores = train_all(str(tmp_path / "data"), config, tmp_path / "runs", False, lambda line: None)
+    assert [(score.task.name, score.folder) for score in scores] == [
+        ("mnli", tmp_path / "runs" / "mnli"), ("mnli-mm", tmp_path / "runs" / "mnli"),
+    ]  # fmt: skip
+    assert [list(score.scores) for score in scores] == [["accuracy"], ["accuracy"]]
+    assert [item.name for item in (tmp_path / "runs").iterdir()] == ["mnli"]
 
 
 @pytest.fixture

@@ -58,6 +58,13 @@ def test_fewer_rows_get_more_epochs_within_bounds():
     assert recipe(rows=1_000_000, epochs=7).epochs == 7
 
 
+@pytest.mark.parametrize(("asked", "devices", "batch"), [(32, 3, 30), (3, 2, 2), (1, 2, 2), (32, 4, 32), (7, 1, 7)])
+def test_each_of_several_gpus_reads_as_many_rows_and_steps_are_counted_by_what_they_read(asked, devices, batch):
+    found = recipe(Hardware("cuda", "made-up cards", 8, True, devices), rows=10_000, epochs=5, batch_size=asked)
+    assert (found.batch_size, found.rows_at_once * devices) == (batch, batch)
+    assert found.steps == 5 * math.ceil(10_000 / batch)
+
+
 def test_larger_bases_get_lower_rates():
     rates = [recipe(parameters=size).learning_rate for size in (MINILM, BASE, LARGE)]
     assert rates == sorted(rates, reverse=True)

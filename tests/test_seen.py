@@ -3,6 +3,7 @@
 import pytest
 
 from classifine.data.seen import count_seen, train_texts
+from classifine.errors import DataError
 
 TEXTS = [f"text number {i}" for i in range(50)]
 
@@ -33,5 +34,5 @@ def test_as_many_as_chance_gives_are_not_told():
 
 @pytest.mark.parametrize("damaged", ["a", "not base64!", "YWJj"])
 def test_what_is_no_list_of_hashes_is_refused(damaged):
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(DataError, match="the train texts is damaged"):
         count_seen(TEXTS, damaged)

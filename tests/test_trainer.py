@@ -1,6 +1,7 @@
 """Fitting: the best epoch is what stays, learning nothing is said aloud, and fast dropout is dropout."""
 
 import logging
+import math
 from dataclasses import replace
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import torch
 from datasets import Dataset
 from packaging.version import Version
 from torch import nn
+from transformers import TrainerControl
 
 from classifine.config import Train
 from classifine.errors import ConfigError, TrainingError
@@ -22,7 +24,7 @@ from classifine.train.dropout import ByteDropout, fast_dropout
 from classifine.train.hardware import Hardware
 from classifine.train.judged import JudgedTrainer
 from classifine.train.lesson import Lesson, targets_of, validator
-from classifine.train.progress import Alarm, Best, History, constant_guess
+from classifine.train.progress import Alarm, Best, History, Stalled, constant_guess
 from classifine.train.quicker import narrow_stream
 from classifine.train.recipe import training_arguments
 from classifine.train.trainer import train
@@ -197,6 +199,23 @@ def test_few_validation_rows_may_all_get_one_answer():
         alarm.on_evaluate(SimpleNamespace(num_train_epochs=2), None, None, {})
         assert len(alarm.said) == said
     assert alarm.said[0].endswith("check the texts.")
+
+
+@pytest.mark.parametrize(
+    ("validation", "training", "nothing"),
+    [(0.60, 0.60, False), (0.72, 0.40, False), (0.70, 0.69, True), (math.nan, math.nan, True)],
+)
+def test_a_network_that_is_too_sure_of_itself_has_not_learned_nothing(validation, training, nothing):
+    """Its loss on validation is that of a guess, and that of training far below."""
+    stalled, state, control = Stalled(0.693, 100, 0.693), SimpleNamespace(global_step=100), TrainerControl()
+    stalled.on_log(None, state, control, {"loss": training})
+    stalled.on_evaluate(None, state, control, {"eval_loss": validation})
+    assert (stalled.learned_nothing, control.should_training_stop) == (nothing, nothing)
+
+
+def test_no_alarm_for_what_a_second_reading_costs(base, halves, tmp_path):
+    _, training = fit(base, *halves, tmp_path, precision="float32", r_drop=50.0)
+    assert not any("constant guess" in alarm for alarm in training.alarms)
 
 
 def test_nothing_is_printed(base, halves, tmp_path, capsys, caplog):

@@ -181,13 +181,17 @@ def test_of_several_bases_each_has_the_rates_that_suit_it():
         ({"train": {"epochs": 3}, "search": {"over": ["epochs"]}}, False, "--over names epochs, but it is given a value"),
         ({"search": {"over": ["epochs"]}}, True, "--over names epochs, but --rows leaves it to the recipe"),
         ({"search": {"over": ["base"]}}, False, "there is one base only"),
+        ({"search": {"over": ["epochs"]}, "several": True}, False, "--over leaves out base, but --base names several"),
         ({"train": {"method": "contrastive"}, "search": {"over": ["head_rate"]}}, False, "fits its head in no steps"),
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_be_is_refused(given, part, said):
-    config = build(given)
+    config = build({name: part for name, part in given.items() if name != "several"})
+    method, bases = given.get("train", {}).get("method", "finetune"), {"small": 10**7}
     with pytest.raises(ConfigError, match=said):
-        space_of(config, recipes(config, given.get("train", {}).get("method", "finetune"), small=10**7), 400, part)
+        space_of(
+            config, recipes(config, method, **bases, **({"large": 10**9} if "several" in given else {})), 400, part
+        )
 
 
 def test_the_rate_of_a_head_that_takes_no_steps_is_not_searched():
@@ -299,6 +303,17 @@ def test_another_search_in_its_place_is_refused_in_a_sentence(tickets, base, tmp
     (tmp_path / "out" / "study.db").write_bytes(b"no database at all, and long enough to look like one" * 9)
     with pytest.raises(OutputError, match="cannot be read"):
         tune.tune(wished(changed, base, trials=1), tmp_path / "out", False, quiet)
+
+
+def test_no_point_is_tried_twice_and_a_small_space_ends(tickets, base, tmp_path, made_up_fits):
+    tried, said = made_up_fits[0], []
+    config = wished(tickets, base, over=["optimizer", "schedule"], trials=20)
+    trials = searched(config, tmp_path / "tuned", said.append)
+    points = [tuple(sorted(one["settings"].items())) for one in trials]
+    assert len(set(points)) == len(points) == len(tried) < 20
+    assert said[-1] == f"search  all {len(points)} points that there are were tried"
+    # It is as it was, also when it is asked again.
+    assert searched(config, tmp_path / "tuned") == trials
 
 
 def test_no_trial_looks_at_test_rows(tickets, base, tmp_path, monkeypatch):

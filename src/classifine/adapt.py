@@ -17,6 +17,7 @@ from classifine.model.disk import workplace
 from classifine.model.folder import check_output
 from classifine.model.masked import save_masked
 from classifine.model.network import fastest_device
+from classifine.report.card import last_part
 from classifine.say import Say
 from classifine.train.account import versions
 from classifine.train.adapt import Adapted, fit_masked, perplexity
@@ -50,7 +51,7 @@ def adapt(
     if language is not None:
         say(f"data    language: {language}")
         say(f"base    {why} (--base changes it)")
-    with workplace(output) as place:
+    with workplace(output, overwrite) as place:
         adapted = fit_masked(texts, base, config, options.mask_share, say)
         record = _record(sources, config, options, texts, base, adapted)
         save_masked(place, adapted.masked, base, record)
@@ -84,7 +85,8 @@ def _record(
         "base_origin": base.origin,
         "adapted_from": base.adapted_from,
         "new_head": adapted.masked.new_head,
-        "texts": list(sources),
+        # Others may read it, so of paths only their last part.
+        "texts": [last_part(source) for source in sources],
         "rows": {"train": len(texts.train), "held_out": len(texts.held_out)},
         "train_rows_cut": adapted.cut,
         "config": config.model_dump(mode="json", include={"data", "model", "train"}),

@@ -50,7 +50,9 @@ class TextClassifier:
     def __init__(self, *, verbose: bool = False, **settings: Any) -> None:
         self.settings = settings
         self.verbose = verbose
-        if files := sorted({"source", "validation", "test", "test_share", "sheet"} & settings.keys()):
+        if files := sorted(
+            {"source", "validation", "test", "test_share", "sheet", "encoding", "delimiter"} & settings.keys()
+        ):
             raise ConfigError(
                 f"'{files[0]}' is for files, which `classifine train` reads. Give the rows to fit instead."
             )
@@ -136,7 +138,8 @@ class TextClassifier:
     def evaluate(self, texts: Sequence[Text], labels: Sequence[Any]) -> Evaluation:
         """The Evaluation on labelled texts (rows,): `.accuracy`, `.macro_f1` and all other metrics of the task."""
         known = self._fitted.labels
-        rows = from_lists(self._listed(texts), self._parted(labels), "test", known.task)
+        mark = self._fitted.record["columns"]["separator"]
+        rows = from_lists(self._listed(texts), self._parted(labels, mark), "test", known.task)
         missing = next((number for number, label in zip(rows.ids, rows.labels, strict=True) if label is None), None)
         if missing is not None:
             raise DataError(
@@ -170,7 +173,7 @@ class TextClassifier:
         """
         saved, target = self._fitted, Path(folder)
         check_output(target, overwrite, typed=False)
-        with workplace(target) as place:
+        with workplace(target, overwrite) as place:
             save(place, saved.network, saved.tokenizer, saved.labels, saved.record)
             write_card(place, {})
         return target
@@ -251,7 +254,8 @@ class TextClassifier:
             raise DataError("Got texts without labels. Pass fit(texts, labels), or a data frame with both.")
         if not validation:
             return found
-        judge = from_lists(list(validation[0]), self._parted(validation[1]), "validation", found.task)
+        given = self._parted(validation[1], found.columns.separator)
+        judge = from_lists(list(validation[0]), given, "validation", found.task)
         if paired(judge) != paired(found.train):
             kinds = ("single texts", "pairs of texts")
             raise DataError(
@@ -260,9 +264,12 @@ class TextClassifier:
             )
         return replace(found, validation=judge)
 
-    def _parted(self, labels: Any) -> list[Any]:
-        """Label values of Python's own types; text with several labels in it as a list of them."""
-        mark, values = self._config.data.label_separator, _plain(labels)
+    def _parted(self, labels: Any, known: str | None = None) -> list[Any]:
+        """Label values of Python's own types; text with several labels in it as a list of them.
+
+        What parts them is the setting, or what is `known` to have parted those that were learned.
+        """
+        mark, values = self._config.data.label_separator or known, _plain(labels)
         return [value.split(mark) if mark and isinstance(value, str) else value for value in values]
 
     def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
@@ -276,7 +283,8 @@ class TextClassifier:
         values = self._parted(labels)
         task = self._config.data.task or task_of(values)
         train = from_lists(list(texts), values, "train", task)
-        columns = Columns(("text",), "label", pair="text_pair" if paired(train) else None, task=task)
+        mark = self._config.data.label_separator if task == "multi" else None
+        columns = Columns(("text",), "label", pair="text_pair" if paired(train) else None, task=task, separator=mark)
         flat = chain.from_iterable(value if isinstance(value, (list, tuple, set)) else [value] for value in values)
         return Splits(train, columns=columns, task=task, kind=kind_of(flat))
 

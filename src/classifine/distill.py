@@ -23,15 +23,15 @@ from classifine.infer.teacher import Teacher, open_teacher
 from classifine.metrics import HEADLINE
 from classifine.model.base import Base
 from classifine.model.disk import workplace, write_json
-from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save
+from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save, train_texts_of
 from classifine.model.static import STATIC
 from classifine.report.card import last_part, write_card
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.page.kept import EVALUATION, HISTORY
 from classifine.say import Say
 from classifine.strict_json import json_text
-from classifine.train.distill import AGREEMENT, Taught, learn, lessons
-from classifine.train.fit import Fitted, seeded
+from classifine.train.distill import AGREEMENT, Student, Taught, encoder_student, lessons
+from classifine.train.fit import seeded
 from classifine.train.static import static_student
 from classifine.use import known_rows
 
@@ -71,14 +71,18 @@ def distill(
         say(f"base    {why} (--base changes it)")
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
-    taught = Taught(teacher.logits(texts.train, say), teacher.logits(texts.held_out, say), teacher.decision)
-    with workplace(output) as place:
-        fitted = _learned(teacher, texts, taught, base, config, options.temperature, say)
+    with workplace(output, overwrite) as place:
+        with seeded(config.train.seed):
+            # What no student can learn is told before the teacher reads all texts.
+            student = _student(teacher, texts, base, config, say)
+            taught = Taught(teacher.logits(texts.train, say), teacher.logits(texts.held_out, say), teacher.decision)
+            labels, columns, temperature = teacher.labels, teacher.columns, options.temperature
+            fitted = lessons(student, texts, taught, labels, columns, config, temperature, say)
         record = {**fitted.classifier.record, **_about(teacher, texts, sources, options, output), "judged": judged_on}
         save(place, fitted.classifier.network, fitted.classifier.tokenizer, teacher.labels, record)
-        student = load(place)
-        judged, evaluation = _judged(student, teacher, texts, taught, test)
-        record = {**student.record, "distilled": {**record["distilled"], **judged}}
+        saved = load(place)
+        judged, evaluation = _judged(saved, teacher, texts, taught, test)
+        record = {**saved.record, "distilled": {**record["distilled"], **judged}}
         write_json(place / RECORD, record)
         # Not published: by it a later evaluation knows the texts that were learned from.
         write_json(place / REPORT, {"splits": {}, "train_texts": train_texts(texts.train)})
@@ -99,23 +103,23 @@ def _test_rows(
     if config.data.test is None:
         return None, {}
     rows = known_rows(teacher.members[0], folder, config.data.model_copy(update={"source": config.data.test}), say)
-    seen = count_seen(rows.texts, train_texts((*texts.train, *texts.held_out)))
-    if seen:
-        say(
-            f"warning: {seen} of {len(rows)} rows of --test have a text that the student learns from, so its numbers flatter"
-        )
-    return rows, {"split": "test", "file": last_part(config.data.test), "trained_on": bool(seen)}
+    learned = {"the student learns from": train_texts((*texts.train, *texts.held_out))}
+    for member in teacher.members:
+        if member.folder is not None and (known := train_texts_of(member.folder)) is not None:
+            learned[f"{member.folder} was trained on"] = known
+    seen = False
+    for who, known in learned.items():
+        if count := count_seen(rows.texts, known):
+            say(f"warning: {count} of {len(rows)} rows of --test have a text that {who}, so the numbers flatter")
+            seen = True
+    return rows, {"split": "test", "file": last_part(config.data.test), "trained_on": seen}
 
 
-def _learned(
-    teacher: Teacher, texts: Texts, taught: Taught, base: Base | None, config: Config, temperature: float, say: Say
-) -> Fitted:
-    columns = teacher.columns
+def _student(teacher: Teacher, texts: Texts, base: Base | None, config: Config, say: Say) -> Student:
+    """A student before its lessons: a network on a base, or without one a table of vectors."""
     if base is not None:
-        return learn(texts, taught, teacher.labels, columns, base, config, temperature, say)
-    with seeded(config.train.seed):
-        student = static_student(teacher.members[0], texts.train, teacher.labels, config, say)
-        return lessons(student, texts, taught, teacher.labels, columns, config, temperature, say)
+        return encoder_student(texts.train, teacher.labels, base, config, say)
+    return static_student(teacher.members[0], texts.train, teacher.labels, config, say)
 
 
 def _about(

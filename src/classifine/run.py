@@ -21,7 +21,7 @@ from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language, languages_of
 from classifine.data.lengths import token_lengths
 from classifine.data.read import Split, Splits, Text, read_splits
-from classifine.data.seen import fingerprint, train_texts
+from classifine.data.seen import count_seen, fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
 from classifine.errors import ConfigError, ModelError
 from classifine.infer.predict import text_logits
@@ -29,7 +29,7 @@ from classifine.labels import Labels
 from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
 from classifine.model.disk import workplace, write_json
-from classifine.model.folder import REPORT, Saved, check_output, save
+from classifine.model.folder import REPORT, Saved, check_output, save, train_texts_of
 from classifine.model.network import fastest_device
 from classifine.report.card import others_load_by, write_card
 from classifine.report.evaluate import Evaluation, baselines, evaluate, prediction_lines
@@ -68,7 +68,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     _tell_unpublished(config.hub, say)
     data = prepare(config, say, splits)
     three, better = data.three, _publisher(config.hub, say)
-    with workplace(folder) as place, Tracking(config.train.track, folder.name, say) as tracking:
+    with workplace(folder, overwrite) as place, Tracking(config.train.track, folder.name, say) as tracking:
         fitted = fit(
             three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better,
             judged=lambda classifier: metrics_on(classifier, three.test),
@@ -126,6 +126,11 @@ def check_faces(config: Config) -> None:
     if config.hub.every_save and config.train.seeds > 1:
         raise ConfigError(
             "--every-save publishes each better epoch of one run, and --seeds makes several. Leave out one of them."
+        )
+    if config.hub.every_save and config.train.correct_prior:
+        raise ConfigError(
+            "--every-save publishes each better epoch as it is, and --correct-prior corrects the scores in the end. "
+            "Leave out one of them."
         )
     if config.hub.every_save and config.train.method not in ("auto", "finetune"):
         raise ConfigError(
@@ -227,9 +232,25 @@ def prepare(config: Config, say: Say, splits: Splits | None = None) -> Prepared:
     judged = {
         "split": found.judged if found.test is not None else None,
         "file": Path(wanted.test).name if wanted.test else None,
-        "trained_on": wanted.keep_shared and any(fault.kind == "shared-rows" for fault in report.faults),
+        "trained_on": (wanted.keep_shared and any(fault.kind == "shared-rows" for fault in report.faults))
+        or _known_to(base, three, say),
     }
     return Prepared(found.columns, report, base, three, labels, language, judged)
+
+
+def _known_to(base: Base, three: ThreeSplits, say: Say) -> bool:
+    """Whether a base that is a classifier itself learned the labels of rows to judge by, which is said."""
+    known, found = train_texts_of(base.folder), False
+    if known is None:
+        return False
+    for part in (three.validation, three.test):
+        if seen := count_seen(part.texts, known, str(base.folder / REPORT)):
+            say(
+                f"warning: {seen} of {len(part)} {part.name} rows have a text that {base.name} was trained on, so the "
+                "numbers flatter"
+            )
+            found = found or part is three.test
+    return found
 
 
 def check(config: Config) -> DataReport:

@@ -3,7 +3,6 @@
 Each function is one command. What people should read goes to `say`; nothing here prints.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,7 +16,7 @@ from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
 from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import prepared
 from classifine.data.write import check_target, in_place
-from classifine.errors import ClassifineError, ConfigError, DataError, ModelError, OutputError
+from classifine.errors import ClassifineError, ConfigError, DataError, OutputError
 from classifine.infer.choose import open_engine
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.infer.files import PredictOptions, predict_file
@@ -26,7 +25,7 @@ from classifine.infer.tree import predict_folder
 from classifine.labels import Labels
 from classifine.model.disk import writing
 from classifine.model.export import Target, beside_the_weights, check_export
-from classifine.model.folder import REPORT, Saved, kind, load
+from classifine.model.folder import REPORT, Saved, kind, load, train_texts_of
 from classifine.model.question import in_words, order, question
 from classifine.report.compare import Comparison, compare
 from classifine.report.evaluate import Evaluation, evaluate
@@ -174,13 +173,8 @@ def _seen(saved: Saved, rows: Split) -> int:
     A published classifier comes without its report, but with the fingerprint of all its train rows in their order.
     """
     assert saved.folder is not None
-    report = saved.folder / REPORT
-    try:
-        known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
-        if known is not None:
-            return count_seen(rows.texts, known)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{report} is damaged: {error}. Remove it, or train the classifier again.") from None
+    if (known := train_texts_of(saved.folder)) is not None:
+        return count_seen(rows.texts, known, str(saved.folder / REPORT))
     return len(rows) if fingerprint(rows) == saved.record.get("data_fingerprint", {}).get("train") else 0
 
 

@@ -168,6 +168,8 @@ def glue(
         return
     if (name is None) == (not every) or folder is not None or (every and (source is None or dry)):
         raise ConfigError("Name one TASK, or --all with --data DIR, or submit DIR.")
+    if start and "base" in (settings or {}):
+        raise ConfigError("--from and --base both name what to begin with; expected one of them. Leave out the other.")
     given = merge(nested(settings or {}), {"model": {"base": start}} if start else {})
     if str(name).endswith(".toml"):
         config = build(merge(load_toml(Path(str(name))), given))
@@ -285,6 +287,8 @@ def distill(
     """
     from classifine import distill as distilling
 
+    if static and "base" in (settings or {}):
+        raise ConfigError("--static makes a student without an encoder, and --base names one. Leave out one of them.")
     given = nested({**(settings or {}), **({"base": "static"} if static else {})})
     options = distilling.DistillOptions(temperature, held_out, max_rows)
     record = distilling.distill(

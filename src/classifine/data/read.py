@@ -18,7 +18,7 @@ import pyarrow as pa
 from classifine.config import Data
 from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of, unpaired
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table, unzipped
-from classifine.errors import DataError, NoRowsError
+from classifine.errors import ConfigError, DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
 # A text, or the two of a pair.
@@ -112,6 +112,7 @@ class Splits:
 
 def read_splits(config: Data) -> Splits:
     """Read all that `config` names. Raises DataError where something is missing or cannot be read."""
+    _check_shares(config)
     tables = tables_of(config)
     if "train" not in tables:
         given = ", ".join(part.name for parts in tables.values() for part in parts)
@@ -119,6 +120,16 @@ def read_splits(config: Data) -> Splits:
             f"{config.source} has no train file. It has {given}. Name one train, such as train.csv, or give its path."
         )
     return _assemble(tables, config)
+
+
+def _check_shares(config: Data) -> None:
+    """ConfigError where a share of the rows is asked for beside the file that makes it unnecessary."""
+    for name in ("validation", "test"):
+        share = f"{name}_share"
+        if getattr(config, name) is not None and getattr(config, share) != getattr(Data(), share):
+            raise ConfigError(
+                f"--{name} names the {name} rows, so no share of train is set aside for them. Leave out --{name}-share."
+            )
 
 
 def read_to_judge(config: Data, trained: Columns) -> Splits:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from classifine.data.check import normalised
 from classifine.data.read import Split, Text
+from classifine.errors import DataError
 
 _BYTES = 4  # of each SHA-256: ten million texts take 53 MB
 _HASH = np.dtype("<u4")
@@ -23,14 +24,17 @@ def train_texts(texts: Iterable[Text]) -> str:
     return base64.b64encode(np.unique(_hashes(texts)).tobytes()).decode("ascii")
 
 
-def count_seen(texts: Sequence[Text], known: str) -> int:
+def count_seen(texts: Sequence[Text], known: str, source: str = "the train texts") -> int:
     """How many of the texts are among those of `train_texts`; 0 where there are no more of them than chance gives.
 
-    ValueError where `known` is no such word.
+    DataError where `known`, which stands in `source`, is no such word.
     """
-    packed = base64.b64decode(known, validate=True)
+    try:
+        packed = base64.b64decode(known, validate=True)
+    except ValueError as error:
+        raise DataError(f"{source} is damaged: {error}. Remove it, or train the classifier again.") from None
     if len(packed) % _BYTES:
-        raise ValueError("the hashes of the train texts are cut off")
+        raise DataError(f"{source} is damaged: the hashes of the train texts are cut off. Remove it.")
     hashes = np.frombuffer(packed, _HASH)
     count = int(np.isin(_hashes(texts), hashes).sum())
     # Among millions of short hashes a new text meets one now and then: a count with this mean, and its root as spread.

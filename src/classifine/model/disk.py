@@ -16,8 +16,12 @@ DISK = (*FULL, errno.EROFS)  # a disk that is full or read-only
 
 
 @contextlib.contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error."""
+def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
+    """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error.
+
+    Where it is not to `replace` what is there by then, as of a run that began at the same time, it gets a name of its
+    own, and an OutputError tells which.
+    """
     # Where it is a link, what it leads to is replaced, so that a large disk stays the one that is written to.
     folder = folder.resolve()
     place = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
@@ -28,6 +32,8 @@ def workplace(folder: Path) -> Iterator[Path]:
             yield place
         with writing(folder):
             _open_to_readers(place)
+            if folder.exists() and not replace:
+                raise _beside(place, folder)
             _move(place, folder)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -78,6 +84,15 @@ def _open_to_readers(place: Path) -> None:
     for file in place.rglob("*"):
         if file.is_file():
             file.chmod(mode)
+
+
+def _beside(place: Path, folder: Path) -> OutputError:
+    """What to raise once a folder that is whole has the first name after `folder` that nobody else has."""
+    number = 2
+    while (free := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    place.rename(free)
+    return OutputError(f"{folder} was written by another run meanwhile. Nothing is lost: this one is in {free}.")
 
 
 def _move(place: Path, folder: Path) -> None:

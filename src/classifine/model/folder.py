@@ -198,6 +198,21 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def train_texts_of(folder: Path) -> str | None:
+    """The hashes of the texts that a saved classifier learned from (`data.seen`); None where it came without its report.
+
+    ModelError where the report is damaged.
+    """
+    report = folder / REPORT
+    try:
+        known = json.loads(report.read_text(encoding="utf-8")).get("train_texts") if report.is_file() else None
+        if not isinstance(known, str | None):
+            raise TypeError("its train_texts are no text")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{report} is damaged: {error}. Remove it, or train the classifier again.") from None
+    return known
+
+
 def check_output(folder: Path, overwrite: bool, typed: bool = True, record: str = RECORD) -> None:
     """OutputError, before any work is done, where `folder` could not be written afterwards.
 

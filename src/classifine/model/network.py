@@ -158,15 +158,21 @@ def fold_temperature(network: Any, temperature: float | tuple[float, ...], as_ex
     return False
 
 
+def output_bias(network: Any) -> Any:
+    """The bias of the head's last layer, one number for each label; ModelError where it has none."""
+    layer = output_layer(network)
+    if layer is None or layer.bias is None:
+        raise ModelError("The head of this base has no bias that could be shifted. Leave out --correct-prior.")
+    return layer.bias
+
+
 def shift_output(network: Any, shift: Any) -> None:
     """Add `shift` (labels,) to the logits, in the bias of the head; ModelError where it has none."""
     import torch
 
-    layer = output_layer(network)
-    if layer is None or layer.bias is None:
-        raise ModelError("The head of this base has no bias that could be shifted. Leave out --correct-prior.")
+    bias = output_bias(network)
     with torch.no_grad():
-        layer.bias += torch.as_tensor(shift, dtype=layer.bias.dtype, device=layer.bias.device)
+        bias += torch.as_tensor(shift, dtype=bias.dtype, device=bias.device)
 
 
 def load_encoder(base: Base) -> tuple[Any, Any]:

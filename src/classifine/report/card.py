@@ -282,9 +282,7 @@ def judged_on(judged: Mapping[str, Any], rows: int) -> str:
     """On which rows a classifier was judged, as the record has it in `judged`, and whether that was fair."""
     kind = judged.get("split") or "held-out"
     if judged.get("trained_on"):
-        return (
-            f"On {rows} {kind} rows. Rows with the same texts were trained on (--keep-shared), so the numbers flatter"
-        )
+        return f"On {rows} {kind} rows. Rows with the same texts were trained on, so the numbers flatter"
     cut = "" if judged.get("split") else ", cut from the training data beforehand,"
     return f"On {rows} {kind} rows{cut} that had no part in training or in any choice"
 

@@ -94,6 +94,8 @@ def choose(
     few, pairs = method != "finetune", parameters < SMALL_PARAMETERS and texts == "pairs"
     epochs = config.epochs or _passes(rows, method, SMALL_PAIR_EPOCHS if pairs else MAX_EPOCHS)
     batch = config.batch_size or (FEW_BATCH if method == "lp-ft" else BATCH)
+    # Of several GPUs each reads as many rows.
+    batch = max(1, batch // hardware.devices) * hardware.devices
     steps = 0 if method == "probe" else epochs * math.ceil(rows / batch)
     attention, attention_dropout = attention_on(hardware)
     adapted = model.adapter is not None

@@ -32,7 +32,7 @@ from classifine.say import Say
 from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
 from classifine.train.decided import as_kept, fold
-from classifine.train.fit import Fitted, adapted, longer, ready, seeded
+from classifine.train.fit import Fitted, adapted, longer, ready
 from classifine.train.lesson import Lesson, input_columns
 from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe
@@ -68,39 +68,31 @@ class Student:
     base: Base
 
 
-def learn(
-    texts: Texts,
-    taught: Taught,
-    labels: Labels,
-    columns: Columns,
-    base: Base,
-    config: Config,
-    temperature: float,
-    say: Say,
-) -> Fitted:
-    """Train a network on a base to answer as the teacher does; the epoch that is nearest to it on held-out texts stays.
+def encoder_student(texts: Sequence[Text], labels: Labels, base: Base, config: Config, say: Say) -> Student:
+    """A network on a base before its lessons, its head drawn from torch's generator.
 
-    Raises ModelError where the base cannot learn this, TrainingError where it diverges.
+    Raises ModelError where the base cannot learn this.
     """
-    with seeded(config.train.seed):
-        rows = from_lists(texts.train, [None] * len(texts.train), task=labels.task)
-        # The lessons are of the texts as they are cut, and there are no labels that few of could be learned otherwise.
-        wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune", "pair_similarity": False})
-        own = config.model_copy(update={"train": wanted, "model": config.model.model_copy(update={"long": "truncate"})})
+    rows = from_lists(texts, [None] * len(texts), task=labels.task)
+    # The lessons are of the texts as they are cut, and there are no labels that few of could be learned otherwise.
+    wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune", "pair_similarity": False})
+    own = config.model_copy(update={"train": wanted, "model": config.model.model_copy(update={"long": "truncate"})})
 
-        def tell(line: str) -> None:
-            if not line.startswith("method "):  # nobody asked for one
-                say(line)
+    def tell(line: str) -> None:
+        if not line.startswith("method "):  # nobody asked for one
+            say(line)
 
-        student = Student(*ready(rows, labels, base, own, tell), base)
-        return lessons(student, texts, taught, labels, columns, config, temperature, say)
+    return Student(*ready(rows, labels, base, own, tell), base)
 
 
 def lessons(
     student: Student, texts: Texts, taught: Taught, labels: Labels, columns: Columns, config: Config, temperature: float,
     say: Say,
 ) -> Fitted:  # fmt: skip
-    """The student after its lessons, its decision fitted; the caller seeds torch's generator."""
+    """The student after its lessons, its decision fitted; the epoch that is nearest to the teacher on held-out texts stays.
+
+    The caller seeds torch's generator. Raises TrainingError where the student diverges.
+    """
     network, tokenizer, recipe = student.network, student.tokenizer, student.recipe
     padding, before = pad_id(tokenizer), known_before(config, columns, student.base, recipe)
     soft = _targets(taught, taught.train, temperature)

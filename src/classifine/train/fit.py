@@ -24,7 +24,7 @@ from classifine.decide import Decision
 from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved
-from classifine.model.network import load_base, quiet_transformers, shift_output
+from classifine.model.network import load_base, output_bias, quiet_transformers, shift_output
 from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
 from classifine.train.account import known_after, known_before
@@ -35,6 +35,7 @@ from classifine.train.few import learn
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
+from classifine.train.memory import free_memory
 from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.probe import Probe
 from classifine.train.progress import rank
@@ -103,7 +104,12 @@ def fit(
                     tracking.finish(told[-1]["test"])
             if best is None or _rank(tried.fitted) > _rank(best.fitted):
                 best = tried
+            # A GPU has room for the run to come, not for those that were.
+            tried.fitted.classifier.network.to("cpu")
+            del tried
+            free_memory()
         assert best is not None
+        best.fitted.classifier.network.to(best.fitted.training.recipe.device)
         found = _averaged(best, told, Path(name), config.train, say) if average else best.fitted
     if not average:
         say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
@@ -113,7 +119,9 @@ def fit(
 
 @dataclass(frozen=True)
 class _Tried:
-    """A run of one seed, with the encoded rows that it learned from and that its epochs were judged by."""
+    """A run of one seed; where its weights are to be averaged with others', with the encoded rows that it learned from
+    and that its epochs were judged by.
+    """
 
     fitted: Fitted
     rows: Any
@@ -214,7 +222,8 @@ def _fit_once(
         record |= {"pair_similarity": compared.as_json(), "train_seconds": seconds}
     if probe is not None:
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
-    return _Tried(Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training), rows, validation)
+    fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
+    return _Tried(fitted, *((rows, validation) if shelf is not None else (None, None)))
 
 
 def _compared(
@@ -270,6 +279,8 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     # A probe reads the text that is summed up; what fine-tuning reads is the family's own choice.
     pooling = None if method == "finetune" else base.pooling or "mean"
     network, tokenizer = load_base(base, labels, *attention_on(hardware), pooling)
+    if config.train.correct_prior:
+        output_bias(network)  # which training is not to find missing in the end
     words = wanted_words(tokenizer, rows.texts, new_words_of(config.model, method))
     weights = network.num_parameters()  # as it came: the rate is for its encoder
     tokenizer = give_words(network, tokenizer, words)
@@ -282,6 +293,11 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
+    if 0 < recipe.steps <= recipe.warmup_steps:
+        say(
+            f"hint    the warm-up of {recipe.warmup_steps} steps is as long as the run ({recipe.steps}), so the peak rate is "
+            "never reached: lower --warmup, or give it as a share such as 0.1"
+        )
     as_they_come = recipe.class_weights == "none" and recipe.sampling == "natural"
     if method in ("finetune", "lp-ft") and as_they_come and (hint := uneven(rows.labels)):
         say(f"hint    {hint}")

@@ -17,7 +17,6 @@ from torch.nn import functional
 from classifine.labels import Task
 from classifine.train.recipe import Recipe
 
-FOCUS = 2.0  # gamma of the focal loss, as its authors chose it
 RARE = 1.0  # rows that a label counts as having at least, so that none weighs without end
 
 

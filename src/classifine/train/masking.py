@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 from transformers import DataCollatorForLanguageModeling
 
-from classifine.data.encode import pad, pad_id
+from classifine.data.encode import INPUTS, pad, pad_id
 from classifine.infer.masked import NOT_ASKED
-
-INPUTS = ("input_ids", "token_type_ids")
 
 
 def masking_collator(tokenizer: Any, share: float) -> Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]:

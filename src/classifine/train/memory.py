@@ -5,6 +5,7 @@ It knows nothing about networks.
 
 import contextlib
 import ctypes
+import gc
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
@@ -36,6 +37,15 @@ def give_back_freed_memory() -> None:
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def free_memory() -> None:
+    """Let go of what a training held that is over, also of one that failed for want of memory; on a GPU of its cache, too."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def peak_memory_mib() -> int | None:

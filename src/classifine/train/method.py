@@ -18,7 +18,7 @@ from classifine.train.wishes import COSTS
 # Settings of steps, which a probe does not take.
 STEPS = (
     "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
-    "ascent_share", "track", *COSTS, "r_drop", "keep",
+    "ascent_share", "track", *COSTS, "r_drop", "averaging", "keep",
 )  # fmt: skip
 
 
@@ -82,7 +82,9 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
     if method == "contrastive" and model.long == "windows":
         raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
-    given = [name for name in (*COSTS, "r_drop", "keep") if getattr(config, name) != getattr(Train(), name)]
+    given = [
+        name for name in ("head_rate", *COSTS, "r_drop", "keep") if getattr(config, name) != getattr(Train(), name)
+    ]
     if method == "contrastive" and given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ConfigError(

@@ -18,10 +18,11 @@ from classifine.say import Say
 from classifine.train.documents import collator, parts_of
 from classifine.train.fit import adapted, ready, seeded
 from classifine.train.losses import twice
-from classifine.train.memory import keep_freed_memory, peak_memory_mib
+from classifine.train.memory import free_memory, keep_freed_memory, peak_memory_mib
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
 from classifine.train.similarity import EPOCHS
+from classifine.train.trainer import in_parts
 
 # A forward pass takes a third of a step; validation runs one over its rows after each epoch, test one in the end.
 FORWARD = 1 / 3
@@ -69,7 +70,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         network, tokenizer, recipe = ready(three.train, labels, base, config, say)
         rows = encode(three.train, tokenizer, labels, recipe.max_length, recipe.reading)
         with adapted(network, recipe, say):
-            step = _step_seconds(network, rows, pad_id(tokenizer), recipe)
+            step, recipe = _measured(network, rows, pad_id(tokenizer), recipe, say)
     judged = recipe.epochs * len(three.validation) + len(three.test)
     if recipe.method != "finetune":
         # For the probe, and where what is learned is no answer for the head that each epoch is judged with.
@@ -83,6 +84,17 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     return Plan(recipe, labels, count, config.train.seeds, seconds, memory)
 
 
+def _measured(network: Any, rows: Any, pad: int, recipe: Recipe, say: Say) -> tuple[float, Recipe]:
+    """(seconds of a step, the recipe with as many rows at once as there is memory for, as training would find it)."""
+    while True:
+        try:
+            return _step_seconds(network, rows, pad, recipe), recipe
+        except torch.OutOfMemoryError:
+            recipe = in_parts(recipe, say)
+        network.zero_grad()
+        free_memory()
+
+
 def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     """The time of a step on a batch of middling length, after one on the longest, which takes the most memory."""
     # Of the longest documents a step reads some windows only.
@@ -90,8 +102,10 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     mean = sum(lengths) / len(lengths)
     middle = min(range(len(order)), key=lambda place: abs(lengths[order[place]] - mean))
-    start = max(0, min(middle - recipe.batch_size // 2, len(order) - recipe.batch_size))
-    longest, typical = order[-recipe.batch_size :], order[start : start + recipe.batch_size]
+    # What a device reads at once; the parts of a batch come one after the other.
+    size = recipe.rows_at_once
+    start = max(0, min(middle - size // 2, len(order) - size))
+    longest, typical = order[-size:], order[start : start + size]
     if recipe.device == "cpu":
         keep_freed_memory()
     network = network.to(recipe.device).train()
@@ -112,4 +126,4 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
             optimizer.zero_grad()
             loss.item()  # waits for a GPU
             took = time.monotonic() - begin
-    return took
+    return took * max(1, round(recipe.batch_size / (size * max(1, recipe.devices))))

@@ -54,6 +54,7 @@ def spoken(validation: Mapping[str, float], shown: Sequence[str]) -> str:
     return ", ".join(f"{name} {validation[name]:.4f}" for name in ("loss", *shown))
 
 
+LEARNED = 0.98  # of the training loss of a constant guess; what is above it has learned nothing
 FEW_JUDGED = 10  # validation rows, fewer of which may well all get one answer
 
 
@@ -81,7 +82,7 @@ class Alarm(TrainerCallback):
         # Few rows and a warm-up can leave a first epoch with nothing learned yet, and nothing wrong.
         if epoch["epoch"] < min(self._since, math.ceil(args.num_train_epochs)):
             return
-        if not math.isfinite(epoch["train_loss"]) or epoch["train_loss"] > 0.98 * self.constant_guess:
+        if not math.isfinite(epoch["train_loss"]) or epoch["train_loss"] > LEARNED * self.constant_guess:
             self._raise(
                 "loss",
                 f"Epoch {epoch['epoch']}: the training loss {epoch['train_loss']:.3f} is no better than a constant guess "
@@ -123,25 +124,34 @@ def rank(metric: str, reached: Mapping[str, float]) -> tuple[float, float]:
 
 
 class Stalled(TrainerCallback):
-    """Ends a run that has `learned_nothing` after enough steps: a validation loss no better than the constant guess.
+    """Ends a run that has `learned_nothing` after enough steps: losses no better than those of the constant guess.
 
     Too high a rate can leave a pre-trained encoder there for good (Mosbach et al. 2021, "On the Stability of
-    Fine-tuning BERT"). It looks once, after the first epoch that ends beyond `steps`.
+    Fine-tuning BERT"). It looks once, after the first epoch that ends beyond `steps`, at the losses on validation and, where
+    there is a `learned` guess for it, of training: a network that is too sure of itself may have the former of a guess.
     """
 
-    def __init__(self, guess: float, steps: int) -> None:
+    def __init__(self, guess: float, steps: int, learned: float | None = None) -> None:
         self._guess = guess
+        self._learned = math.inf if learned is None else learned
         self._steps = steps
+        self._losses: list[float] = []
         self._looked = False
         self.learned_nothing = False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        loss, self._losses = float(np.mean(self._losses)) if self._losses else math.nan, []
         if self._looked or state.global_step < self._steps:
             return
         self._looked = True
-        # Also where the loss is no number.
-        self.learned_nothing = not metrics["eval_loss"] < 0.99 * self._guess
+        # Also where a loss is no number.
+        better = metrics["eval_loss"] < 0.99 * self._guess or loss < LEARNED * self._learned
+        self.learned_nothing = not better
         control.should_training_stop |= self.learned_nothing
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self._losses.append(float(logs["loss"]))
 
 
 class Weights:

@@ -122,6 +122,8 @@ def space_of(config: Config, usual: Mapping[str, Recipe], rows: int, part: bool)
         raise ConfigError(f"--over names {', '.join(refused)}, but {why}. Leave out one of the two.")
     if DRAWN_BASE in config.search.over and len(usual) < 2:
         raise ConfigError("--over names base, but there is one base only. Name another with --base.")
+    if config.search.over and len(usual) > 1 and DRAWN_BASE not in config.search.over:
+        raise ConfigError("--over leaves out base, but --base names several. Add base to --over, or name one.")
     if config.search.over and "head_rate" in wanted - set(bounds):
         raise ConfigError("--over names head_rate, but --method contrastive fits its head in no steps. Leave it out.")
     drawn = {name: found for name, (found, _) in bounds.items() if name in wanted - given and not _single(found)}

@@ -6,6 +6,7 @@ had not been. Optuna itself asks nothing of the network. It knows nothing about 
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -49,8 +50,7 @@ class Study:
         try:
             self._know(file, job)
             for one in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-                self._study.set_user_attr(f"interrupted-{one.number}", True)
-                self._study.tell(one.number, state=optuna.trial.TrialState.FAIL)
+                self._forget(one.number)
         except BaseException:
             self.close()
             raise
@@ -94,7 +94,37 @@ class Study:
         # Of its own for each trial: one for all, begun anew, would draw the first ones again.
         own = int(np.random.SeedSequence([self._seed, done]).generate_state(1)[0])
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM, seed=own)
-        return Asked(self._study.ask(_distributions(self._space)), done, self._study)
+        space = _distributions(self._space)
+        drawn = self._study.ask(space)
+        left = self._untried()
+        if left is not None and drawn.params not in left:
+            # The same again would tell nothing.
+            self._forget(drawn.number)
+            self._study.enqueue_trial(left[own % len(left)])
+            drawn = self._study.ask(space)
+        return Asked(drawn, done, self._study)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every point of a space that has so few was tried."""
+        return self._untried() == []
+
+    def _untried(self) -> list[dict[str, Any]] | None:
+        """The points that no trial was made at; None where there are too many to tell."""
+        bounds = self._space.drawn
+        if not all(isinstance(one, Among) for one in bounds.values()):
+            return None
+        values = [one.values for one in bounds.values() if isinstance(one, Among)]
+        tried = [one.point for one in self.trials()]
+        points = (dict(zip(bounds, chosen, strict=True)) for chosen in itertools.product(*values))
+        return [point for point in points if point not in tried]
+
+    def _forget(self, number: int) -> None:
+        """Let a trial that has no end count for nothing."""
+        import optuna
+
+        self._study.set_user_attr(f"interrupted-{number}", True)
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL)
 
     def importances(self) -> dict[str, float]:
         """How much of what trials differ by is due to each setting alone or with others, in all 1; {} of too few trials.

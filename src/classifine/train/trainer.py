@@ -3,7 +3,7 @@
 It knows nothing about texts, files of data or saved classifiers.
 """
 
-import gc
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from classifine.train.averaging import Average
 from classifine.train.documents import collator
 from classifine.train.judged import Consistency, JudgedTrainer
 from classifine.train.lesson import Lesson, labelled, targets_of
-from classifine.train.memory import give_back_freed_memory, keep_freed_memory
+from classifine.train.memory import free_memory, give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe, training_arguments
@@ -79,7 +79,7 @@ def train(
         best = Best(recipe.metric, None if recipe.keeps_last else recipe.patience, kept)
         # Twice the warm-up, so that a rate is not judged before it was reached.
         steps = max(STALLED_STEPS, 2 * recipe.warmup_steps)
-        stalled = Stalled(lesson.guess_on_validation, steps) if recipe.fallback_rate else None
+        stalled = Stalled(lesson.guess_on_validation, steps, lesson.guess) if recipe.fallback_rate else None
         try:
             found = walk(
                 network, rows, validation, recipe, folder, say, collator(pad_id, recipe.most_windows), lesson, best,
@@ -105,9 +105,7 @@ def start_over(network: Any, begun: Weights) -> None:
     """Put back the weights that a network began with, and let go of what the attempt since then held."""
     begun.restore(network)
     network.zero_grad()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
 
 
 def in_parts(recipe: Recipe, say: Say) -> Recipe:
@@ -151,7 +149,9 @@ def walk(
     history, pace = History(lesson.shown, say), Pace(recipe.batch_size, say)
     # Of few rows an epoch is a step or two, and of many epochs the first are still warming up.
     since = recipe.epochs if recipe.keeps_last else max(2, recipe.epochs // 4)
-    alarms = [] if lesson.guess is None else [Alarm(lesson.guess, history, say, since, len(validation), lesson.learned)]
+    # What rows that are read twice cost besides is no part of a guess's loss.
+    guess = lesson.guess if lesson.guess is None or not recipe.r_drop else math.inf
+    alarms = [] if guess is None else [Alarm(guess, history, say, since, len(validation), lesson.learned)]
     trainer = JudgedTrainer(
         model=network,
         args=training_arguments(recipe, folder),

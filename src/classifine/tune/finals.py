@@ -17,9 +17,10 @@ from classifine.report.compare import Comparison, compare
 from classifine.report.page.kept import HISTORY
 from classifine.report.seeds import OverSeeds, rows_error
 from classifine.strict_json import json_text
+from classifine.train.memory import free_memory
 from classifine.train.progress import rank
 from classifine.train.search import Trial
-from classifine.tune.work import Work, fit_recipe, free_memory
+from classifine.tune.work import Work, fit_recipe
 
 FINALS = "finals"
 

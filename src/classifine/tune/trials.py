@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from classifine import run
 from classifine.errors import ClassifineError
 from classifine.strict_json import json_text
+from classifine.train.memory import free_memory
 from classifine.train.search import State, Trial
 from classifine.train.study import Asked, Pruned, Study
-from classifine.tune.work import TRIALS, Work, fit_recipe, free_memory, reached
+from classifine.tune.work import TRIALS, Work, fit_recipe, reached
 
 
 def search(work: Work, study: Study) -> None:
@@ -19,6 +20,9 @@ def search(work: Work, study: Study) -> None:
     if done:
         work.say(f"search  goes on after {len(done)} trials in {work.folder}")
     while len(done) < wanted.trials:
+        if study.exhausted:
+            work.say(f"search  all {len(done)} points that there are were tried")
+            break
         left = math.inf if wanted.minutes is None else 60 * wanted.minutes - sum(one.seconds for one in done)
         if done and left <= 0:
             work.say(f"search  the {wanted.minutes:g} minutes are over after {len(done)} trials (--minutes)")

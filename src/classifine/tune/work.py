@@ -1,6 +1,5 @@
 """All that stays the same during a search, and how one recipe of it is trained; it chooses nothing."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,12 +156,3 @@ def reached(work: Work, config: Config, epochs: Sequence[dict[str, float]]) -> d
     if work.usual_of(config).keeps_last:
         return epochs[-1]
     return max(epochs, key=lambda one: rank(work.metric, one))
-
-
-def free_memory() -> None:
-    """Let go of what a trial held, also of one that failed for want of memory."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
