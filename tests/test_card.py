@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from classifine.report.card import card, card_in_training, others_load_by
-from classifine.report.limits import limits
+from classifine.report.limits import code, limits
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,7 @@ def test_what_others_load_a_network_with_and_what_it_reads_there(record, evaluat
     assert f"each at its {'best' if method == 'finetune' else 'last'} epoch" in text
     assert metadata(text)["library_name"] == library
     assert metadata(card_in_training(own, "maria/it", 2, None))["library_name"] == library
+
+
+def test_a_label_with_a_line_break_stays_in_its_row():
+    assert code("late\ndelivery") == "`late delivery`"

@@ -16,6 +16,7 @@ import pytest
 from conftest import QUICK, made_up, write_csv
 
 from classifine import __version__, cli, run
+from classifine.cli import streams
 
 HEAVY = ("torch", "transformers", "datasets", "pyarrow", "numpy", "sklearn", "huggingface_hub")
 
@@ -520,3 +521,36 @@ def test_compare_what_cannot_be_compared(call, trained, base, quick, tmp_path):
 def test_flags_of_int8_without_it(call, trained, flag):
     code, _, err = call("export", trained, "--to", "onnx", flag, "3")
     assert (code, err) == (1, f"classifine: {flag} is for --int8. Add --int8, or leave it out.\n")
+
+
+def test_flags_that_a_command_lacks_are_left_out_of_what_is_said(capsys):
+    def command(text, keep_shared):
+        pass
+
+    tell = streams.saying_flags_of(command)
+    for line in (
+        "language: en (en 98% of 60 rows; --language changes it)",
+        "65 rows cut from x (--validation FILE gives your own)",
+        "texts from 'a' (--text, --text-pair change it)",
+        "kept (--keep-shared)", "steps (--epochs, --warmup)", "plain (words; no flag)",
+    ):  # fmt: skip
+        tell(line)
+    assert capsys.readouterr().err.splitlines() == [
+        "language: en (en 98% of 60 rows)", "65 rows cut from x", "texts from 'a' (--text change it)", "kept (--keep-shared)",
+        "steps", "plain (words; no flag)",
+    ]  # fmt: skip
+
+
+def test_a_task_that_nobody_named_is_not_blamed(call, trained, tmp_path):
+    rows = [{"text": text, "label": [label]} for text, label in made_up(30)]
+    (tmp_path / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    code, _, err = call("evaluate", trained, "lists.jsonl")
+    assert (code, "--task" in err) == (1, False)
+    assert "expected one label a row, as the classifier chooses one. Name a column with one label by --label." in err
+
+
+def test_an_audit_does_not_replace_what_it_reads(call, base, tmp_path):
+    file = write_csv(tmp_path / "x.csv", made_up(60))
+    before = file.read_bytes()
+    code, _, err = call("audit", file, "-o", file, "--overwrite", "--base", base)
+    assert (code, "would replace" in err, file.read_bytes() == before) == (1, True, True)

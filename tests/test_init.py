@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 from conftest import made_up, write_csv
@@ -209,3 +211,29 @@ def test_a_column_that_was_mistyped_is_not_kept_for_the_next_file(tmp_path):
     written = start(tmp_path / "run.toml", {}, False, ask, quiet)
     assert build(load_toml(written)).data.label == ("label",)
     assert sum("Which file" in question for question in asked) <= 2
+
+
+@pytest.mark.parametrize(
+    ("word", "slip"), [("holds the texts", "txt"), ("holds the labels", "lable"), ("Which language", "englsh")]
+)
+def test_a_slip_in_an_answer_is_said_and_asked_again(data, tmp_path, word, slip):
+    ask, asked = asking(**{word: slip})
+    said = []
+    written = start(tmp_path / "run.toml", {"source": str(data)}, False, ask, said.append)
+    assert slip in said[-1]
+    assert sum(word in question for question, _ in asked) == 2
+    assert build(load_toml(written)).data.text == ("text",)
+
+
+def test_every_path_counts_from_the_folder_of_the_file(data, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    shutil.copytree(base, tmp_path / "bases" / "mine")
+    write_csv(tmp_path / "val.csv", made_up(20, seed=3))
+    given = {"source": "tickets.csv", "validation": "val.csv", "test": "val.csv", "base": "bases/mine"}
+    written = start(tmp_path / "conf" / "run.toml", given, False, None, quiet)
+    monkeypatch.chdir(tmp_path / "conf")
+    config = build(load_toml(written))
+    assert Path(config.data.validation).samefile(tmp_path / "val.csv")
+    assert Path(config.data.test).samefile(tmp_path / "val.csv")
+    assert Path(config.model.base).samefile(tmp_path / "bases" / "mine")

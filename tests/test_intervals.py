@@ -138,3 +138,15 @@ def test_one_answer_for_all_rows_is_no_certainty():
     for name in ("nll", "brier", "ece"):
         low, high = intervals(truth, scores, Decision())[name]
         assert high - low > 0.05, name
+
+
+@pytest.mark.parametrize("task", ["single", "score"])
+def test_a_correlation_of_answers_that_are_all_the_same_has_no_interval(task):
+    truth, scores, decision = case(task)
+    found = intervals(truth, np.tile(scores[0], (len(truth), 1)), decision)
+    assert {"mcc", "pearson", "spearman"}.isdisjoint(found)
+    assert {"single": "accuracy", "score": "mse"}[task] in found
+    # Of answers that are all right there is one, as of any share.
+    if task == "single":
+        low, high = intervals(truth, np.eye(5)[truth], decision)["mcc"]
+        assert 0.9 < low < high == 1

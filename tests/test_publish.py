@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import QUICK
 from hub import COMMIT, TOKEN, Commit, serving
@@ -13,8 +14,10 @@ from test_hub import call
 
 from classifine import run
 from classifine.config import Hub
-from classifine.model.folder import Saved
-from classifine.publish import _public, files
+from classifine.infer.predict import text_logits
+from classifine.model.folder import Saved, load
+from classifine.publish import _plain_scores, _public, files
+from classifine.windows import TRUNCATE
 
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
 PLAIN = {"HF_HUB_DISABLE_XET": "1"}
@@ -318,7 +321,9 @@ def test_login_keeps_the_token_once_the_hub_knows_it(hub, trained, tmp_path):
 
 
 def test_push_to_hub_from_python_over_a_classifier_of_another_kind(hub, trained, tmp_path):
-    old = {**ANOTHER_KIND, "notes.txt": b"mine"}
+    # What told of the old weights, and their parts, go; what is no file of a classifier, or lies in a folder, stays.
+    gone = {"evaluation.json": b"{}", "history.jsonl": b"{}", "model-00001-of-00002.safetensors": b"old"}
+    old = {**ANOTHER_KIND, **gone, "notes.txt": b"mine", "more/other.safetensors": b"mine"}
     hub.repositories["models", "maria/other"] = [Commit(COMMIT, "earlier", old)]
     script = """
 import sys
@@ -333,7 +338,7 @@ print(list(back.predict(["the parcel is late again"])))
     assert done.stdout.splitlines()[0].startswith(f"{hub.address}/maria/other/commit/")
     files, (earlier, _) = hub.files("maria/other"), hub.repositories["models", "maria/other"]
     assert "No evaluation was saved with this classifier" in files["README.md"].decode()
-    assert set(old) & set(files) == {"notes.txt"}
+    assert set(old) & set(files) == {"notes.txt", "more/other.safetensors"}
     assert earlier.files == old  # what was there stays in the history
 
 
@@ -344,3 +349,15 @@ def test_files_are_chosen_by_what_they_are(trained, tmp_path):
     wanted, left = files(folder)
     assert {item.name for item in left} == {*STAY, "notes.txt", "more"}
     assert len(wanted) + len(left) == len(list(folder.iterdir()))
+
+
+def test_what_comes_back_is_read_as_others_read_it_also_where_classifine_has_to_do(trained, tmp_path):
+    """Others cut a long text where classifine reads it in windows."""
+    folder = shutil.copytree(trained, tmp_path / "windows")
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    changed = {**record, "long": "windows", "stride": 4, "max_length": 12, "format": 2}
+    (folder / "classifine.json").write_text(json.dumps(changed), "utf-8")
+    saved, texts = load(folder), ["the parcel is late again and nobody answers my mails, which I sent in May " * 3]
+    cut = saved.decision.scores(text_logits(saved, texts, long=TRUNCATE))
+    assert not np.allclose(saved.decision.scores(text_logits(saved, texts)), cut, atol=1e-4)
+    assert np.allclose(_plain_scores(folder, texts, saved, "classifine"), cut, atol=1e-6)

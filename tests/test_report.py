@@ -324,6 +324,34 @@ def test_rows_that_were_trained_on_are_said_at_the_top(folders, tmp_path):
     assert "so the numbers flatter" in Page(report_page(folder)).words
 
 
+def test_what_was_read_and_whose_weights_these_are_is_told(folders, tmp_path):
+    folder = shutil.copytree(folders["single"], tmp_path / "own")
+    found = json.loads((folder / "classifine.json").read_text("utf-8"))
+    seeds = [{"seed": seed, "test": {"accuracy": 0.5, "macro_f1": 0.5}} for seed in (7, 8)]
+    more = {"long": "windows", "train_rows_cut": 5, "seeds": seeds, "soup": {"seeds": [8, 7]}}
+    write_json(folder / "classifine.json", {**found, **more, "calibration": {**found["calibration"], "left_out": 90}})
+    words = Page(report_page(folder)).words
+    assert "Texts of more than 32 tokens are read in windows of as many" in words
+    assert "This report is about the average of the weights of seeds 8, 7." in words
+    assert "The weights are an average over seeds" in words and "The weights are those of epoch" not in words
+    assert "validation rows and 90 train rows, each answered unseen" in words
+
+
+def test_a_loss_stands_not_among_what_is_better_the_higher(folders, tmp_path):
+    folder = shutil.copytree(folders["single"], tmp_path / "student")
+    found = json.loads((folder / "classifine.json").read_text("utf-8"))
+    write_json(folder / "classifine.json", {**found, "recipe": {**found["recipe"], "metric": "loss"}})
+    epochs = [
+        {"epoch": i, "train_loss": 1 / i, "validation": {"loss": 0.5, "agreement": 0.625}, "seconds": 2.0}
+        for i in (1, 2)
+    ]
+    (folder / "history.jsonl").write_text("".join(f"{json_text(epoch)}\n" for epoch in epochs), "utf-8")
+    made = report_page(folder)
+    assert '"kind": "agreement"' in made or '"kind":"agreement"' in made
+    assert "validation agreement" in Page(made).words
+    assert made.count("validation loss") == report_page(folders["single"]).count("validation loss")
+
+
 # What it never shows or does
 
 

@@ -13,7 +13,7 @@ def test_quarters_by_length_hold_every_row_once():
     answers = (np.arange(200) >= 150).astype(np.int64)
     found = slices(texts[::-1], truth, answers[::-1], "single")
     assert [(part.name, part.rows) for part in found] == [
-        ("up to 50 characters", 50), ("up to 100 characters", 50), ("up to 150 characters", 50), ("more than 150 characters", 50),
+        ("up to 50 characters", 50), ("51 to 100 characters", 50), ("101 to 150 characters", 50), ("more than 150 characters", 50),
     ]  # fmt: skip
     assert [part.value for part in found] == [1, 1, 1, 0]
     assert {(part.kind, part.metric) for part in found} == {("length", "accuracy")}

@@ -1,4 +1,4 @@
-"""classifine: from labelled texts to a text classifier that can be trusted, published and served."""
+"""classifine: from labelled texts to a text classifier that can be trusted and published."""
 
 from typing import TYPE_CHECKING, Any
 

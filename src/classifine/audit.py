@@ -36,7 +36,7 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     the data or the base cannot be read, or `output` cannot be written.
     """
     _check_packages()
-    _check_list(output, overwrite)
+    _check_list(output, _files(tables_of(config.data)), overwrite)
     check_long(config.model)
     found = read_splits(config.data)
     for note in found.notes:
@@ -95,8 +95,10 @@ def _check_packages() -> None:
             )
 
 
-def _check_list(output: Path, overwrite: bool) -> None:
+def _check_list(output: Path, read: list[Path], overwrite: bool) -> None:
     check_target(output)
+    if same := [path for path in read if path.exists() and output.exists() and path.samefile(output)]:
+        raise OutputError(f"{output} would replace {same[0]}, which is read. Give another name with -o.")
     # It may hold an afternoon of somebody's decisions.
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already. Give another file with -o, or replace it with --overwrite.")

@@ -3,7 +3,6 @@
 What was found stands as the default of each question; without somebody to ask, the defaults are taken.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from classifine.data.read import Splits, read_splits
 from classifine.errors import ClassifineError, ConfigError, OutputError
 from classifine.labels import Task
 from classifine.say import Say
-from classifine.settings import load_toml, nested, starter
+from classifine.settings import load_toml, nested, placed, starter
 
 # (question, default) -> answer; None where nobody can be asked.
 Ask = Callable[[str, str], str]
@@ -55,23 +54,33 @@ def start(path: Path, settings: dict[str, Any], overwrite: bool, ask: Ask | None
             say(f"data    {line}")
     found = _columns(chosen, found, ask, say)
     if ask is not None and "language" not in chosen:
-        answer = ask("Which language are the texts in? (code or English name)", _language_of(found.language))
-        if answer not in ("", _language_of(found.language)):
-            chosen["language"] = answer
-            find_language(found.splits.train, answer)
+        _language(chosen, found, ask, say)
     columns = found.splits.columns
     known = {"text": list(columns.text), "label": list(columns.indicators) or columns.label, "task": columns.task}
     known |= {"text_pair": columns.pair, "label_separator": columns.separator, **chosen}
-    if Path(chosen["source"]).exists():
-        # Paths in the file count from its folder.
-        known["source"] = os.path.relpath(chosen["source"], path.absolute().parent)
-    text = starter(nested({name: value for name, value in known.items() if value is not None}))
+    given = nested({name: value for name, value in known.items() if value is not None})
+    text = starter(placed(given, path.absolute().parent))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}. Change its name.") from None
     build(load_toml(path))
     return path
+
+
+def _language(chosen: dict[str, Any], found: _Found, ask: Ask, say: Say) -> None:
+    """The language, where it is another than was told; what is none is said, and asked again."""
+    while True:
+        answer = ask("Which language are the texts in? (code or English name)", _language_of(found.language))
+        if answer in ("", _language_of(found.language)):
+            return
+        try:
+            find_language(found.splits.train, answer)
+        except ClassifineError as error:
+            say(str(error))
+        else:
+            chosen["language"] = answer
+            return
 
 
 def _asked(chosen: dict[str, Any], ask: Ask | None, say: Say) -> _Found:
@@ -141,7 +150,14 @@ def _columns(chosen: dict[str, Any], found: _Found, ask: Ask | None, say: Say) -
             if task != columns.task:
                 chosen["task"] = task
         if chosen != before:
-            found = _look(chosen, ask, say)
+            try:
+                found = _look(chosen, ask, say)
+            except ClassifineError as error:
+                # An answer that does not do is for the one who gave it, who is still there.
+                say(str(error))
+                chosen.clear()
+                chosen.update(before)
+                continue
         if ask(f"It has {found.labels}. Is that right? (yes, no)", "yes").lower().startswith("y"):
             return found
         for name in ("label", "task"):

@@ -147,7 +147,8 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
     changed = {CARD: _card(folder, record, target, say), RECORD: json_text(_public(record), indent=2) + "\n"}
     contents: dict[str, Path | bytes] = {item.relative_to(folder).as_posix(): item for item in files(folder)[0]}
     contents |= {name: text.encode() for name, text in changed.items()}
-    done = _commit(target.repository, contents, _message(record, folder), again)
+    # What the folder lacks would stay there from another classifier, and tell of these weights what is not so.
+    done = _commit(target.repository, contents, _message(record, folder), again, PATTERNS)
     say(f"publish {done.url}")
     with _fetched(done, again) as fetched:
         by = _others(fetched)
@@ -179,14 +180,16 @@ def publish_epoch(classifier: Saved, epoch: int, target: Target, again: str) -> 
 def _commit(
     repository: str, contents: dict[str, Path | bytes], message: str, again: str, stale: Sequence[str] = ()
 ) -> Published:
-    """One commit that adds or replaces `contents` and removes what of `stale`, and of another kind, is there."""
+    """One commit that adds or replaces `contents` and removes what fits into `stale`, and is of another kind."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     with talking(repository, again):
         adding = [CommitOperationAdd(name, content) for name, content in contents.items()]
         there = [name for name in HfApi().list_repo_files(repository) if name not in contents]
         removing = [
-            CommitOperationDelete(name) for name in there if name in stale or name.partition("/")[0] in OF_A_KIND
+            CommitOperationDelete(name)
+            for name in there
+            if name.partition("/")[0] in OF_A_KIND or ("/" not in name and any(fnmatch(name, one) for one in stale))
         ]
         done = HfApi().create_commit(repository, operations=[*adding, *removing], commit_message=message)
     return Published(repository, done.commit_url, done.oid)
@@ -243,7 +246,7 @@ def _others(folder: Path) -> str:
 def _plain_scores(folder: Path, texts: list[Text], saved: Saved, by: str) -> Any:
     """Scores (texts, labels) as somebody without classifine would get them."""
     if by == "classifine":
-        return saved.decision.scores(text_logits(load(folder), texts))
+        return saved.decision.scores(text_logits(load(folder), texts, long=TRUNCATE))
     if by == "sentence-transformers":
         from sentence_transformers import SentenceTransformer
 

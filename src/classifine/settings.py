@@ -4,6 +4,7 @@ What each setting is, `config` knows.
 """
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +66,19 @@ def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
     return {section: {name: parsed}}
+
+
+def placed(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
+    """Nested settings for a file in `folder`, from which its paths count: what they name here they name there."""
+    found = {section: dict(values) for section, values in settings.items()}
+    for name in ("source", "validation", "test"):
+        place = found.get("data", {}).get(name)
+        if place and Path(place).exists():
+            found["data"][name] = os.path.relpath(place, folder.absolute())
+    base = found.get("model", {}).get("base")
+    if base and Path(base).is_dir():
+        found["model"]["base"] = str(Path(base).absolute())
+    return found
 
 
 def reference() -> str:

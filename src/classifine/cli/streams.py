@@ -21,10 +21,13 @@ def saying_flags_of(command: Callable[..., None]) -> Say:
     own = {f"--{start}{name}" for name in names for start in ("", "no-")}
 
     def named(found: re.Match[str]) -> str:
-        flags = [flag for flag in found[1].split(", ") if flag in own]
-        return f" ({', '.join(flags)})" if flags else ""
+        flags = [flag for flag in found["flags"].split(", ") if flag in own]
+        # After other words in the parentheses these stay.
+        nothing = ")" if found["before"] == "; " else ""
+        return f"{found['before']}{', '.join(flags)}{found['words']})" if flags else nothing
 
-    return lambda line: say(re.sub(r" \((--[a-z0-9-]+(?:, --[a-z0-9-]+)*)\)", named, line))
+    of_flags = re.compile(r"(?P<before> \(|; )(?P<flags>--[a-z0-9-]+(?:, --[a-z0-9-]+)*)(?P<words>(?: [\w ]+)?)\)")
+    return lambda line: say(of_flags.sub(named, line))
 
 
 def print_json(content: Any) -> None:

@@ -168,6 +168,7 @@ def glue(
         return
     if (name is None) == (not every) or folder is not None or (every and (source is None or dry)):
         raise ConfigError("Name one TASK, or --all with --data DIR, or submit DIR.")
+    tell = saying_flags_of(glue)
     if start and "base" in (settings or {}):
         raise ConfigError("--from and --base both name what to begin with; expected one of them. Leave out the other.")
     given = merge(nested(settings or {}), {"model": {"base": start}} if start else {})
@@ -177,14 +178,14 @@ def glue(
     else:
         config = build(given)
     if dry:
-        plan = tasks.plan_task(str(name), source, config, say)
+        plan = tasks.plan_task(str(name), source, config, tell)
         answer(as_json, plan.as_json(), plan.lines())
         return
     if every:
-        found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, say)
+        found = tasks.train_all(str(source), config, output or Path("runs/glue"), overwrite, tell)
     else:
         place = output or Path("runs/glue") / task_named(str(name)).name
-        found = [tasks.train_task(str(name), source, config, place, overwrite, say)]
+        found = [tasks.train_task(str(name), source, config, place, overwrite, tell)]
     answer(as_json, [score.as_json() for score in found], tasks.table(found))
 
 
@@ -233,8 +234,8 @@ def adapt(
 
 
 @with_settings(
-    "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "language", "base", "max_length",
-    "new_words", "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
+    "test", "text", "text_pair", "label", "label_separator", "encoding", "delimiter", "sheet", "drop_unseen", "language", "base",
+    "max_length", "new_words", "epochs", "batch_size", "learning_rate", "head_rate", "precision", "seed",
     test="Labelled rows to judge student and teacher on; without them their agreement alone is told.",
     batch_size="Texts per optimiser step; 32 by itself, of a static student 256.",
     epochs="Passes over the texts; as many as see about 50,000, from 2 to 12, of a static student 250,000, from 3 to 20.",

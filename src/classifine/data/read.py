@@ -150,12 +150,26 @@ def read_to_judge(config: Data, trained: Columns) -> Splits:
     known = {"text": text, "text_pair": pair, "label": label, "task": trained.task,
              "label_separator": config.label_separator or trained.separator}  # fmt: skip
     # The rows stand as train here, which is what a single file is.
-    found = _assemble({"train": tables[name]}, config.model_copy(update=known))
+    try:
+        found = _assemble({"train": tables[name]}, config.model_copy(update=known))
+    except DataError as error:
+        raise DataError(_as_learned(str(error))) from None
     if (found.columns.pair is None) != (trained.pair is None):
         raise DataError(unpaired(tables[name][0].name, trained.pair, found.columns.pair, sorted(names), config))
     why = "" if label else f", as there is no '{trained.label}'"
     said = (note.replace(CHANGES_LABEL, f"{why}{CHANGES_LABEL}") for note in found.notes)
     return replace(found, notes=(f"judged on {found.train.source} ({len(found.train)} rows)", *said))
+
+
+def _as_learned(sentence: str) -> str:
+    """What is said of a task that nobody named: the classifier has learned it."""
+    for named, learned in (
+        ("as --task is single. Drop --task single, or name", "as the classifier chooses one. Name"),
+        ("as --task is score. Correct it or --task.", "as the classifier gives numbers. Correct it."),
+        (" or --task single.", "."), (" or --task multi.", "."),
+    ):  # fmt: skip
+        sentence = sentence.replace(named, learned)
+    return sentence
 
 
 def tables_of(config: Data) -> dict[str, list[Table]]:

@@ -22,8 +22,10 @@ LEVEL = 0.95
 MIN_STRATUM = 20  # rows; a class of fewer would hardly vary when it is drawn apart from the others
 _AT_ONCE = 20_000_000  # numbers held in memory: resamples x rows, and resamples x sums
 _SHIFT = 1.0  # standard deviations by which quantiles are moved at most
-# These are shares, of which 0 and 1 are the ends.
+# Others are shares, of which 0 and 1 are the ends.
 _NO_SHARES = ("nll", "brier", "mse", "mae", "ece")
+# These are 0 by definition where all answers are the same, whatever rows are drawn: no interval would say anything.
+_CORRELATIONS = ("mcc", "pearson", "spearman")
 
 Sums = NDArray[np.float64]
 
@@ -42,14 +44,19 @@ class Summed:
 
 
 def intervals(truth: NDArray[Any], scores: Floats, decision: Decision, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """(low, high) of every metric that `metrics.judge` gives for these scores (rows, labels)."""
+    """(low, high) of every metric that `metrics.judge` gives for these scores (rows, labels), but for correlations of answers
+    that are all the same.
+    """
     summed = summed_up(truth, scores, decision)
     point = {name: float(value[0]) for name, value in summed.of(np.ones((1, len(truth)))).items()}
     drawn = _drawn(summed, seed)
     if fixed := [name for name, value in point.items() if unvaried(drawn[name]) and value not in (0.0, 1.0)]:
         free = _drawn(unstratified(summed), seed)
         drawn |= {name: free[name] for name in fixed}
-    return {name: _interval(name, drawn[name], value, len(truth)) for name, value in point.items()}
+    told = (
+        name for name, value in point.items() if not (name in _CORRELATIONS and value == 0 and unvaried(drawn[name]))
+    )
+    return {name: _interval(name, drawn[name], point[name], len(truth)) for name in told}
 
 
 def unvaried(drawn: NDArray[np.float64]) -> bool:

@@ -41,8 +41,16 @@ def _length(record: Mapping[str, Any]) -> str:
     return beyond + (f" Of the training rows {cut} {filled}." if cut else "")
 
 
+def one_line(text: str) -> str:
+    """A text without line breaks, which would tear a table."""
+    return " ".join(text.splitlines()) if text else text
+
+
 def code(text: str) -> str:
-    """A text as code in Markdown, whole whatever it has: the fence is longer than any row of backticks inside."""
+    """A text as code in Markdown, in one line and whole whatever else it has: the fence is longer than any row of backticks
+    inside.
+    """
+    text = one_line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     room = " " if "`" in text[:1] + text[-1:] else ""
     return f"{fence}{room}{text}{room}{fence}"

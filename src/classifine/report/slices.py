@@ -68,7 +68,9 @@ def _by_length(texts: Sequence[Text], worth: NDArray[np.float64], metric: str) -
     ends = np.unique(np.quantile(lengths, np.arange(1, PARTS + 1) / PARTS, method="lower"))
     for low, high in zip([-1, *ends[:-1]], ends, strict=True):
         inside = (lengths > low) & (lengths <= high)
-        name = f"more than {low} characters" if high == ends[-1] and low >= 0 else f"up to {high} characters"
+        name = f"{low + 1} to {high} characters"
+        if low < 0 or high == ends[-1]:
+            name = f"up to {high} characters" if low < 0 else f"more than {low} characters"
         # Ties make a quarter a little smaller than it should be.
         yield from _slice("length", name, worth[inside], metric, LEAST // 2)
 

@@ -11,6 +11,7 @@ from classifine.data.check import DataReport
 from classifine.labels import Task
 from classifine.metrics import HEADLINE
 from classifine.report.evaluate import Evaluation
+from classifine.report.limits import one_line
 
 _CONFUSION_UP_TO = 12  # classes; a larger table does not fit on a terminal, evaluation.json holds it
 
@@ -61,8 +62,8 @@ def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
 
 
 def _intervals(evaluation: Evaluation) -> str:
-    names = HEADLINE[evaluation.task][:2]
-    return ", ".join(f"{name} {low:.4f} to {high:.4f}" for name in names for low, high in [evaluation.intervals[name]])
+    found = {name: evaluation.intervals.get(name) for name in HEADLINE[evaluation.task][:2]}
+    return ", ".join(f"{name} {both[0]:.4f} to {both[1]:.4f}" if both else f"{name} -" for name, both in found.items())
 
 
 def numbers(found: Mapping[str, float]) -> str:
@@ -71,15 +72,17 @@ def numbers(found: Mapping[str, float]) -> str:
 
 
 def _tables(evaluation: Evaluation) -> Iterator[str]:
-    width = max(len("class"), *(len(name) for name in evaluation.labels))
+    names = [one_line(name) for name in evaluation.labels]
+    width = max(len("class"), *map(len, names))
     yield ""
     yield f"{'class':{width}}  precision  recall      f1  rows"
     for score in evaluation.classes:
-        yield f"{score.label:{width}}  {score.precision:9.3f}  {score.recall:6.3f}  {score.f1:6.3f}  {score.support:4d}"
+        name = one_line(score.label)
+        yield f"{name:{width}}  {score.precision:9.3f}  {score.recall:6.3f}  {score.f1:6.3f}  {score.support:4d}"
     if evaluation.confusion and len(evaluation.labels) <= _CONFUSION_UP_TO:
         yield ""
         yield "confusion (lines: truth, columns: prediction, in the same order)"
-        for name, counts in zip(evaluation.labels, evaluation.confusion, strict=True):
+        for name, counts in zip(names, evaluation.confusion, strict=True):
             yield f"{name:{width}}  " + " ".join(f"{count:5d}" for count in counts)
 
 

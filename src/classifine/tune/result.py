@@ -1,6 +1,5 @@
 """What a search leaves: the classifier in its folder, the settings as a file, the page that draws the search."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from classifine.config import Config, Section
 from classifine.model.disk import workplace
 from classifine.report.evaluate import Evaluation
 from classifine.report.page.search import SearchFacts, search_page
-from classifine.settings import starter
+from classifine.settings import placed, starter
 from classifine.train.search import DRAWN_BASE, Trial
 from classifine.tune.finals import Outcome, best_seed
 from classifine.tune.work import STUDY, TRIALS, Work
@@ -105,15 +104,7 @@ def _toml(config: Config, folder: Path) -> str:
     """The settings that were kept as a file for `train`, which will stand in `folder`; the seed cuts the same rows."""
     chosen = {name: _given(part) for name, part in config if name != "search"}
     chosen["train"]["seed"] = config.train.seed
-    for name in ("source", "validation", "test"):
-        place = chosen["data"].get(name)
-        if place and Path(place).exists():
-            # Paths in the file count from its folder.
-            chosen["data"][name] = os.path.relpath(place, folder.absolute())
-    base = chosen["model"].get(DRAWN_BASE)
-    if base and Path(base).is_dir():
-        chosen["model"][DRAWN_BASE] = str(Path(base).absolute())
-    return starter(chosen)
+    return starter(placed(chosen, folder))
 
 
 def _given(part: Section) -> dict[str, Any]:

@@ -153,6 +153,7 @@ class CalibrationFact(_Fact):
     """What calibration did on validation rows."""
 
     temperature: float | tuple[float, ...]
+    left_out: int | None = None
 
 
 class AgreedFact(_Fact):
@@ -201,6 +202,12 @@ class SearchFact(_Fact):
         return self.trials.get("all", 0)
 
 
+class SoupFact(_Fact):
+    """Whose weights were averaged."""
+
+    seeds: tuple[int, ...] = ()
+
+
 class RecordFact(_Fact):
     """What the page tells of classifine.json; labels and how they are chosen are read apart."""
 
@@ -215,6 +222,7 @@ class RecordFact(_Fact):
     train_seconds: float | None = None
     train_rows_per_second: float | None = None
     peak_memory_mib: float | None = None
+    long: Literal["truncate", "head-tail", "windows"] = "truncate"
     train_rows_cut: int = 0
     data_on_hub: bool = False
     alarms: tuple[str, ...] = ()
@@ -225,8 +233,15 @@ class RecordFact(_Fact):
     judged: dict[str, str | bool | None] | None = None
     calibration: CalibrationFact | None = None
     seeds: tuple[SeedFact, ...] = ()
+    soup: SoupFact | None = None
     distilled: TaughtFact | None = None
     search: SearchFact | None = None
+
+    @property
+    def averaged(self) -> tuple[int, ...]:
+        """The seeds whose weights were averaged; none where one of them stayed alone."""
+        seeds = self.soup.seeds if self.soup else ()
+        return seeds if len(seeds) > 1 else ()
 
     @property
     def keeps_last(self) -> bool:

@@ -56,7 +56,11 @@ def results(kept: Kept) -> Iterator[Block]:
             [Cell(str(one.seed), one.seed), *(number(one.test.get(name)) for name in names)]
             for one in kept.record.seeds
         ]
-        note = "This report is about the seed that was best on validation rows."
+        joined = ", ".join(map(str, kept.record.averaged))
+        about = (
+            f"the average of the weights of seeds {joined}" if joined else "the seed that was best on validation rows"
+        )
+        note = f"This report is about {about}."
         yield Table("seeds-table", "The same recipe from other seeds, on test rows", ("seed", *names), rows, note)
     yield Listing("limits", "Limits found", tuple(limits(dict(kept.record), found.model_dump())))
 

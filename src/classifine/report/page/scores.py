@@ -55,7 +55,8 @@ def _calibration(kept: Kept) -> Iterator[Note]:
         for name in CALIBRATION
         if name in found.metrics and found.metrics[name].value is not None and found.uncalibrated.get(name) is not None
     ]
-    yield Note(f"Scores were calibrated on validation rows ({how}). On test rows: {', '.join(told)}.")
+    rows = f"validation rows and {own.left_out} train rows, each answered unseen" if own.left_out else "validation rows"
+    yield Note(f"Scores were calibrated on {rows} ({how}). On test rows: {', '.join(told)}.")
 
 
 def _histogram(kept: Kept) -> Chart:

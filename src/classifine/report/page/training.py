@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from classifine.metrics import HEADLINE
+from classifine.metrics import HEADLINE, LOWER_IS_BETTER
 from classifine.report.page.blocks import Block, Cell, Chart, Note, Table, number, shortened
 from classifine.report.page.kept import HISTORY, Kept
 from classifine.report.page.missing import lacks
@@ -19,10 +19,16 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
         yield lacks(HISTORY, "how the training went")
         return
     metric = str(kept.record.recipe.get("metric") or HEADLINE[kept.task][0])
-    names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2]]))
+    # Of a student it is how often it agrees with its teacher.
+    names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2], "agreement"]))
     names = [name for name in names if any(name in one.validation for one in kept.history)]
+    names = [name for name in names if name not in LOWER_IS_BETTER]
     best = kept.record.best_epoch
-    if best is not None:
+    if kept.record.averaged:
+        yield Note(
+            "The weights are an average over seeds; these are the epochs of the one that was best on validation rows."
+        )
+    elif best is not None:
         why = "the last" if kept.record.keeps_last else f"the best by {metric} on validation rows"
         yield Note(f"The weights are those of epoch {best} of {len(kept.history)}, {why}.")
     yield from (Note(f"During training: {clean(alarm)}", warning=True) for alarm in kept.record.alarms)
