@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import QUICK
+from conftest import QUICK, made_up
 from hub import COMMIT, TOKEN, Commit, serving
 from test_hub import call
 
@@ -357,7 +357,7 @@ def test_what_comes_back_is_read_as_others_read_it_also_where_classifine_has_to_
     record = json.loads((folder / "classifine.json").read_text("utf-8"))
     changed = {**record, "long": "windows", "stride": 4, "max_length": 12, "format": 2}
     (folder / "classifine.json").write_text(json.dumps(changed), "utf-8")
-    saved, texts = load(folder), ["the parcel is late again and nobody answers my mails, which I sent in May " * 3]
+    saved, texts = load(folder), [" ".join(text for text, _ in made_up(12, seed=seed)) for seed in range(4)]
     cut = saved.decision.scores(text_logits(saved, texts, long=TRUNCATE))
-    assert not np.allclose(saved.decision.scores(text_logits(saved, texts)), cut, atol=1e-4)
-    assert np.allclose(_plain_scores(folder, texts, saved, "classifine"), cut, atol=1e-6)
+    difference = np.abs(saved.decision.scores(text_logits(saved, texts)) - cut).max()
+    assert np.abs(_plain_scores(folder, texts, saved, "classifine") - cut).max() < 1e-3 * difference

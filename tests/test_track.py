@@ -10,6 +10,7 @@ import pytest
 from conftest import QUICK, fitted_on
 
 from classifine.errors import TrackingError
+from classifine.report.card import metric_value
 from classifine.train.track import Tracking, check_trackers
 
 # As a user would set them to stay on this machine; the packages' warnings and threads stay in a process of their own.
@@ -109,7 +110,7 @@ def test_the_final_metrics_and_the_config_are_read_back(tracked, name):
     truth = json.loads((folder / "model" / "evaluation.json").read_text("utf-8"))["metrics"]
     named = {key.replace("test_", "test/"): value for key, value in answer["metrics"].items()}
     for metric in ("accuracy", "macro_f1", "mcc"):
-        assert named[f"test/{metric}"] == pytest.approx(truth[metric]["value"], abs=1e-6)
+        assert named[f"test/{metric}"] == pytest.approx(metric_value(truth[metric]), abs=1e-6)
     history = [json.loads(line) for line in (folder / "model" / "history.jsonl").read_text("utf-8").splitlines()]
     last = next(value for key, value in answer["metrics"].items() if key in ("eval/macro_f1", "eval_macro_f1"))
     assert last == pytest.approx(history[-1]["validation"]["macro_f1"], abs=1e-6)
