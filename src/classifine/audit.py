@@ -36,7 +36,7 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     the data or the base cannot be read, or `output` cannot be written.
     """
     _check_packages()
-    _check_list(output, _files(tables_of(config.data)), overwrite)
+    _check_list(output, config, overwrite)
     check_long(config.model)
     found = read_splits(config.data)
     for note in found.notes:
@@ -95,9 +95,11 @@ def _check_packages() -> None:
             )
 
 
-def _check_list(output: Path, read: list[Path], overwrite: bool) -> None:
+def _check_list(output: Path, config: Config, overwrite: bool) -> None:
     check_target(output)
-    if same := [path for path in read if path.exists() and output.exists() and path.samefile(output)]:
+    # Some forms are read whole to be opened, so they are looked at only where there is something to replace.
+    read = _files(tables_of(config.data)) if output.exists() else []
+    if same := [path for path in read if path.exists() and path.samefile(output)]:
         raise OutputError(f"{output} would replace {same[0]}, which is read. Give another name with -o.")
     # It may hold an afternoon of somebody's decisions.
     if output.exists() and not overwrite:

@@ -18,6 +18,7 @@ from classifine.model.folder import RECORD, check_output, load, read_record
 from classifine.report.card import metric_value
 from classifine.report.evaluate import Evaluation
 from classifine.report.page.kept import EVALUATION
+from classifine.report.text import numbers
 from classifine.say import Say
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def train_task(name: str, source: str | None, config: Config, output: Path, over
     task = task_named(name)
     done = run.train(_of_task(task, config, source), output, overwrite, say, read_glue(task, source))
     scores = official(task, done.evaluation)
-    say(f"glue    {task.submission}: {', '.join(f'{key} {value:.4f}' for key, value in scores.items())}")
+    say(f"glue    {task.submission}: {numbers(scores)}")
     return GlueScore(task, scores, done.folder)
 
 
@@ -144,7 +145,7 @@ def _mismatched(source: str, folder: Path, say: Say) -> GlueScore:
     assert rows is not None  # the task is one that the folder holds
     found = run.metrics_on(load(folder), rows)
     scores = {name: found[name] for name in task.metrics}
-    say(f"glue    {task.submission}: {', '.join(f'{key} {value:.4f}' for key, value in scores.items())}, of {folder}")
+    say(f"glue    {task.submission}: {numbers(scores)}, of {folder}")
     return GlueScore(task, scores, folder)
 
 

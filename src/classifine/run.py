@@ -28,7 +28,7 @@ from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.metrics import judge
 from classifine.model.base import Base, choose_base, suited, token_counter
-from classifine.model.disk import workplace, write_json
+from classifine.model.disk import first_free, workplace, write_json
 from classifine.model.folder import REPORT, Saved, check_output, save, train_texts_of
 from classifine.model.network import fastest_device
 from classifine.report.card import others_load_by, write_card
@@ -343,12 +343,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def free_folder(source: str, ending: str = "", ours: Callable[[Path], bool] = lambda folder: False) -> Path:
     """runs/NAME after the data's `source`, with a number where that is taken by something that is not `ours`."""
-    number = 1
-    result = folder = Path("runs") / f"{_name_of(source)}{ending}"
-    while result.exists() and not ours(result):
-        number += 1
-        result = folder.with_name(f"{folder.name}-{number}")
-    return result
+    return first_free(Path("runs") / f"{_name_of(source)}{ending}", lambda place: place.exists() and not ours(place))
 
 
 def _name_of(source: str) -> str:

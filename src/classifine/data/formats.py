@@ -215,12 +215,13 @@ def _parquet(path: Path, form: str, config: Data) -> Table:
     check_distinct(schema.names, str(path))
     declared = _declared(schema)
     stored, schema = schema, _with_texts(path, schema)
+    as_stored = schema == stored
 
     def rows() -> Iterator[Row]:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_BATCH):
-                    read = batch if schema == stored else pa.Table.from_batches([batch]).cast(schema)
+                    read = batch if as_stored else pa.Table.from_batches([batch]).cast(schema)
                     yield from (name_classes(row, declared) for row in read.to_pylist())
         except (pa.ArrowException, ValueError, OverflowError) as error:
             # Such as lists of a fixed size some of which are missing, or a date beyond the year 9999.

@@ -4,7 +4,8 @@ import contextlib
 import errno
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 
@@ -88,11 +89,15 @@ def _open_to_readers(place: Path) -> None:
 
 def _beside(place: Path, folder: Path) -> OutputError:
     """What to raise once a folder that is whole has the first name after `folder` that nobody else has."""
-    number = 2
-    while (free := folder.with_name(f"{folder.name}-{number}")).exists():
-        number += 1
+    free = first_free(folder)
     place.rename(free)
     return OutputError(f"{folder} was written by another run meanwhile. Nothing is lost: this one is in {free}.")
+
+
+def first_free(folder: Path, taken: Callable[[Path], bool] = Path.exists) -> Path:
+    """`folder`, or where that is taken it with the first number from 2 on behind its name that is not."""
+    places = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
+    return next(place for place in places if not taken(place))
 
 
 def _move(place: Path, folder: Path) -> None:
