@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from test_trainer import CPU
 from classifine import TextClassifier, run
 from classifine.config import Model, Train, build
 from classifine.data.encode import pad_id
+from classifine.data.seen import count_seen
 from classifine.errors import ConfigError, ModelError, TrainingError
 from classifine.labels import Labels
 from classifine.model.base import find_base, pooling_of
@@ -23,7 +25,7 @@ from classifine.publish import _others, _plain_scores, files
 from classifine.report.exported import ExportWish
 from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
-from classifine.train.few import features
+from classifine.train.few import features, learn
 from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.probe import STRENGTHS, fit_probe
 from classifine.train.trainer import in_parts
@@ -237,12 +239,65 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_others_do_not(sentences):
     for method in ("probe", "lp-ft", "contrastive"):
         found = taught(sentences, method)._saved
         after = found.network.encoder.state_dict()
-        same = [
-            torch.equal(value, after[name].cpu()) for name, value in before.items() if not name.startswith("pooler")
-        ]
-        assert all(same) if method == "probe" else not any(same)
+        same = {
+            name: torch.equal(value, after[name].cpu())
+            for name, value in before.items()
+            if not name.startswith("pooler")
+        }
+        # Few texts have few of the words.
+        assert same.pop("embeddings.word_embeddings.weight")
+        assert all(same.values()) if method == "probe" else not any(same.values())
+        assert all(weight.requires_grad for weight in found.network.parameters())
         assert found.record["calibration"]["left_out"] == (len(TEXTS) - 6 if method == "probe" else 0)
         assert found.record["best_epoch"] == found.record["epochs_run"]
+
+
+@pytest.mark.parametrize("method", ["probe", "lp-ft", "contrastive"])
+def test_in_the_end_all_rows_are_learned_from(sentences, monkeypatch, method):
+    seen = []
+
+    def counted(network, rows, validation, *more):
+        seen.append((len(rows), None if validation is None else len(validation)))
+        return learn(network, rows, validation, *more)
+
+    for module in ("fit", "few"):
+        monkeypatch.setattr(f"classifine.train.{module}.learn", counted)
+    own = taught(sentences, method, seed=3)._saved
+    assert seen == [(len(TEXTS) - 6, 6), (len(TEXTS), None)]
+    # What validation rows told is of the network that had not seen them.
+    without = taught(sentences, method, seed=3, all_rows=False)._saved
+    assert seen[2:] == [(len(TEXTS) - 6, 6)]
+    for told in ("calibration", "doubt", "decision"):
+        assert own.record[told] == without.record[told]
+    assert (own.record["recipe"]["all_rows"], without.record["recipe"]["all_rows"]) == (True, False)
+    weights = [one.network.classifier.weight.detach().cpu() for one in (own, without)]
+    assert not torch.allclose(*weights, rtol=0, atol=1e-4)
+    # Rows that the user gave to judge by stay that.
+    config = {"base": str(sentences), "method": method, "precision": "float32"}
+    TextClassifier(**config, **({} if method == "probe" else {"epochs": 1})).fit(TEXTS, TOPIC, (TEXTS[:9], TOPIC[:9]))
+    assert len(seen) == 4
+
+
+def test_all_rows_are_told_as_learned_from(sentences, tickets, tmp_path):
+    said = []
+    done = run.train(settings(tickets, sentences, method="lp-ft", epochs=1), tmp_path / "model", False, said.append)
+    record = json.loads((done.folder / "classifine.json").read_text("utf-8"))
+    assert any("in the end anew from all rows" in line for line in said)
+    assert any(
+        f"learns anew from {record['rows']['train'] + record['rows']['validation']} rows" in line for line in said
+    )
+    known = json.loads((done.folder / "data_report.json").read_text("utf-8"))["train_texts"]
+    texts = [line.split(",")[0] for line in tickets.read_text("utf-8").splitlines()[1:]]
+    judged = [json.loads(line)["text"] for line in (done.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
+    assert count_seen(sorted(set(texts) - set(judged)), known) == len(set(texts) - set(judged))
+    assert "learned from validation rows, too" in (done.folder / "README.md").read_text("utf-8")
+
+
+def test_an_average_of_seeds_is_judged_by_rows_that_none_has_learned_from():
+    own = {"spare": True, "method": "lp-ft"}
+    assert choose(Train(), CPU, 60, 22_000_000, 256, **own).all_rows
+    assert not choose(Train(seeds=2, keep="average"), CPU, 60, 22_000_000, 256, **own).all_rows
+    assert not choose(Train(), CPU, 60, 22_000_000, 256, spare=True).all_rows
 
 
 def test_contrastive_training_draws_texts_of_one_label_together(sentences):
@@ -253,7 +308,7 @@ def test_contrastive_training_draws_texts_of_one_label_together(sentences):
         alike = vectors @ vectors.T
         return alike[same].mean() - alike[~same].mean()
 
-    plain, adapted = taught(sentences, "probe"), taught(sentences, "contrastive", epochs=6, learning_rate=1e-3)
+    plain, adapted = taught(sentences, "probe"), taught(sentences, "contrastive", epochs=20, learning_rate=1e-3)
     assert parted(adapted) > 3 * parted(plain)
     assert adapted.evaluate(TEXTS, TOPIC).accuracy > 0.8
 
@@ -303,8 +358,13 @@ def test_an_estimate_counts_all_forward_passes(sentences, tickets, monkeypatch):
         plain.seconds + 1.5 * steps
     )
     # The probe reads the training rows once, a contrastive run again for the head of each epoch.
-    assert planned(method="lp-ft").seconds == pytest.approx(plain.seconds + rows["train"] / 10)
-    assert planned(method="contrastive").seconds == pytest.approx(plain.seconds + 3 * rows["train"] / 10)
+    few = {"all_rows": False}
+    assert planned(method="lp-ft", **few).seconds == pytest.approx(plain.seconds + rows["train"] / 10)
+    assert planned(method="contrastive", **few).seconds == pytest.approx(plain.seconds + 3 * rows["train"] / 10)
+    # In the end anew from validation rows, too: a probe, the steps and the head.
+    every = rows["train"] + rows["validation"]
+    again = 3 * 2 * math.ceil(every / 10) + 2 * every / 10
+    assert planned(method="lp-ft").seconds == pytest.approx(plain.seconds + rows["train"] / 10 + again)
     assert planned(method="finetune", seeds=3).seconds == pytest.approx(3 * plain.seconds)
 
 

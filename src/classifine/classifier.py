@@ -300,7 +300,17 @@ class TextClassifier:
         validation = sampled(validation, config.data.max_eval_rows, config.train.seed)
         base = self._base(found)
         with Tracking(config.train.track, "classifier", self._say) as tracking:
-            fitted = fit(train, validation, found.columns, labels, base, config, self._say, tracking)
+            fitted = fit(
+                train,
+                validation,
+                found.columns,
+                labels,
+                base,
+                config,
+                self._say,
+                tracking,
+                spare=found.validation is None,
+            )
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
 

@@ -167,6 +167,10 @@ class Train(Section):
         "auto",
         description="finetune trains everything from a new head on; for few labels: probe (a linear head on the frozen encoder), lp-ft (that first, then everything), contrastive (texts of one label drawn together, then a probe); auto chooses and says why.",
     )
+    all_rows: bool = Field(
+        True,
+        description="With few labels, learn anew from all rows in the end: validation rows that were cut from train, too, once they have told how far scores can be trusted.",
+    )
     epochs: int | None = Field(
         None,
         examples=[5],

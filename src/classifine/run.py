@@ -4,7 +4,7 @@ Each function is one command. What people should read goes to `say`; nothing her
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -71,7 +71,7 @@ def train(config: Config, output: Path | None, overwrite: bool, say: Say, splits
     with workplace(folder, overwrite) as place, Tracking(config.train.track, folder.name, say) as tracking:
         fitted = fit(
             three.train, three.validation, data.columns, data.labels, data.base, config, say, tracking, better,
-            judged=lambda classifier: metrics_on(classifier, three.test),
+            judged=lambda classifier: metrics_on(classifier, three.test), spare=three.spare,
         )  # fmt: skip
         evaluation = keep(place, folder.name, fitted.classifier, fitted.training.history, data, config.data, say)
         tracking.finish(evaluation.metrics)
@@ -99,12 +99,18 @@ def keep(
     record = {**classifier.record, **_about_rows(name, data, wanted)}
     save(place, classifier.network, classifier.tokenizer, data.labels, record)
     about = {**data.report.as_json(), **_lengths(place, data, classifier)}
-    write_json(place / REPORT, {**about, "train_texts": train_texts(data.three.train.texts)})
+    write_json(place / REPORT, {**about, "train_texts": train_texts(_learned(data.three, record))})
     write_json(place / EVALUATION, evaluation.as_json())
     write_lines(place / HISTORY, map(json_text, history))
     write_card(place, evaluation.as_json())
     _report(place, classifier, say)
     return evaluation
+
+
+def _learned(three: ThreeSplits, record: Mapping[str, Any]) -> Iterator[Text]:
+    yield from three.train.texts
+    if record["recipe"].get("all_rows"):
+        yield from three.validation.texts
 
 
 def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:

@@ -27,12 +27,15 @@ MAX_TEST = 10_000  # rows: the same is 0.3 points
 
 @dataclass(frozen=True)
 class ThreeSplits:
-    """Train to fit on, validation to choose with, test to report on, once; `notes` say what was cut from where."""
+    """Train to fit on, validation to choose with, test to report on, once; `notes` say what was cut from where, `spare`
+    whether validation was, so that it may be learned from once it has told what it can.
+    """
 
     train: Split
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
+    spare: bool = False
 
     @property
     def all(self) -> tuple[Split, Split, Split]:
@@ -65,7 +68,7 @@ def split(splits: Splits, validation_share: float, test_share: float, seed: int)
     train, validation = with_validation(replace(splits, train=train), share, seed)
     if splits.validation is None:
         notes.append(_note(validation, train))
-    return ThreeSplits(train, validation, test, tuple(notes))
+    return ThreeSplits(train, validation, test, tuple(notes), splits.validation is None)
 
 
 def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, seed: int) -> ThreeSplits:
@@ -80,7 +83,7 @@ def limited(three: ThreeSplits, train_rows: int | None, eval_rows: int | None, s
             notes.append(f"{part.name}: {len(small)} of {len(part)} rows drawn ({flag}){without}")
         parts.append(small)
     train, validation, test = parts
-    return ThreeSplits(train, validation, test, tuple(notes))
+    return ThreeSplits(train, validation, test, tuple(notes), three.spare)
 
 
 def sampled(part: Split, rows: int | None, seed: int) -> Split:

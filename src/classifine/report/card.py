@@ -269,7 +269,8 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         )  # fmt: skip
         worse = round(metric_value(found["nll"]), 4) > round(before["nll"], 4)
         harm = " By the last it made the scores of these rows worse." * worse
-        yield f"The scores are calibrated on {rows} ({how}, {where}). On these rows: {told}.{harm}"
+        since = ", before they were learned from, too" * bool(record["recipe"].get("all_rows"))
+        yield f"The scores are calibrated on {rows}{since} ({how}, {where}). On these rows: {told}.{harm}"
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
         named = zip(evaluation["baselines"], others, strict=True)
@@ -319,6 +320,8 @@ def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, An
         when = {"probe": f"by cross-validation in {probe['folds']} parts", "lp-ft": "before the rest"}
         head = f"logistic regression, C {probe['strength']:g}, {when.get(method, 'after the rest')}"
         few = {"method": method, "head": head}
+        if recipe.get("all_rows"):
+            few["in the end"] = "anew from all rows: what is in this folder learned from validation rows, too"
     if method == "probe":
         return few
     kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"

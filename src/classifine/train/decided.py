@@ -1,5 +1,6 @@
 """The decision of a fitted network: calibrated, folded into the head where that can be, and when to doubt it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,9 +25,13 @@ def decided(
     padding: int,
     task: Task,
     left_out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    again: Callable[[], None] | None = None,
 ) -> tuple[Decision, dict[str, Any]]:
     """The decision fitted on validation rows, and on train rows `left_out` of what answered them; for the record what
     calibration did there and when to doubt.
+
+    `again` may then let the network learn from validation rows, too, which tell nothing of it any more: the decision
+    stays what it was.
     """
     if task == "score":
         return Decision(task), {"calibration": None, "doubt": None}
@@ -36,7 +41,11 @@ def decided(
         found, truth = (np.concatenate(both) for both in zip((found, truth), left_out, strict=True))
     raw = Decision(task)
     fitted = raw.calibrated(found, truth)
-    folded = fold(network, columns, padding, found, fitted)
+    told = found
+    if again is not None:
+        again()
+        told = logits(TorchEngine(network), _first(columns), padding)
+    folded = fold(network, columns, padding, told, fitted)
     calibration = {
         "temperature": fitted.as_json()["temperature"], "folded": folded,
         "rows": len(truth), "left_out": 0 if left_out is None else len(left_out[1]),
@@ -51,13 +60,17 @@ def fold(network: Any, columns: dict[str, list[list[int]]], padding: int, found:
 
     Then it holds for plain transformers, too; where that cannot be, the decision keeps it.
     """
-    few = {name: values[:_TRIED] for name, values in columns.items()}
+    few = _first(columns)
 
     def as_expected() -> bool:
         expected = found[: len(few["input_ids"])] / np.asarray(fitted.temperature)
         return bool(np.allclose(logits(TorchEngine(network), few, padding), expected, rtol=1e-3, atol=1e-3))
 
     return fold_temperature(network, fitted.temperature, as_expected)
+
+
+def _first(columns: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
+    return {name: values[:_TRIED] for name, values in columns.items()}
 
 
 def as_kept(found: NDArray[np.float32], fitted: Decision, folded: bool) -> tuple[NDArray[Any], Decision]:

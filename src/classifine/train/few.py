@@ -1,11 +1,13 @@
 """Few labels: the head of a network that sums up texts is a probe on what its encoder makes of them.
 
-It stands in place of all training (probe), before it (lp-ft), or after the encoder was adapted to the labels
+It stands in place of all training (probe), before and after it (lp-ft), or after the encoder was adapted to the labels
 (contrastive). This file knows nothing about texts or folders.
 """
 
+import contextlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +21,9 @@ from classifine.infer.forward import logits
 from classifine.infer.torch_engine import EncoderEngine
 from classifine.say import Say
 from classifine.train.contrast import pair_loss
-from classifine.train.lesson import input_columns, labelled, targets_of, validator
-from classifine.train.probe import START, STRENGTHS, Probe, fit_head, fit_probe
-from classifine.train.progress import Kept, spoken
+from classifine.train.lesson import Validate, input_columns, labelled, targets_of, validator
+from classifine.train.probe import END, START, STRENGTHS, Probe, fit_head, fit_probe
+from classifine.train.progress import Kept, Weights, spoken
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, check_finite, train
 from classifine.windows import pooled, taken_apart
@@ -40,7 +42,8 @@ def learn(
 ) -> tuple[Training, Probe]:
     """Fit a `model.pooled` network in place by one of the methods for few labels; arguments as `trainer.train` has them.
 
-    The probe that comes with it is the one on the encoder as it came.
+    The probe that comes with it is the one on the encoder as it came. Without `validation` rows nothing is judged, and
+    the history tells of losses alone.
     """
     start = time.monotonic()
     network.to(recipe.device)
@@ -53,24 +56,59 @@ def learn(
     say(f"probe   {_in_words(probe, len(targets))}")
     seconds = time.monotonic() - start
     if recipe.method == "probe":
-        training = _judged(network, targets, validation, pad_id, recipe, probe, start, say)
+        judge = _unjudged if validation is None else validator(validation, pad_id, recipe.task, recipe.precision)
+        training = _judged(network, targets, judge, recipe, probe, start, say)
         if kept:
             kept(1)
         return training, probe
 
-    lesson = labelled(rows, validation, pad_id, recipe, count)
+    lesson = labelled(rows, rows if validation is None else validation, pad_id, recipe, count)
+    if validation is None:
+        recipe, lesson = replace(recipe, metric="loss"), replace(lesson, validate=_unjudged, guess=None, shown=())
     judge = lesson.validate
+    last = probe.strength if recipe.method == "contrastive" else END
 
     def with_head(network: Any) -> dict[str, float]:
         found = features(network, rows, pad_id, recipe.precision)
-        put_head(network, *fit_head(found, targets, count, probe.strength))
+        put_head(network, *fit_head(found, targets, count, last))
         return judge(network)
 
     if recipe.method == "contrastive":
         # What it learns is no answer, so a head is fitted whenever answers are asked for.
-        lesson = replace(lesson, validate=with_head, guess=None, loss=lambda given, own: pair_loss(given.features, own))
-    training = train(network, rows, validation, pad_id, recipe, folder, say, kept, callbacks, lesson)
+        lesson = replace(
+            lesson, validate=with_head if validation is not None else _unjudged, guess=None,
+            loss=lambda given, own: pair_loss(given.features, own),
+        )  # fmt: skip
+    with words_left(network, recipe):
+        training = train(network, rows, validation or rows, pad_id, recipe, folder, say, kept, callbacks, lesson)
+    if validation is None or (recipe.method == "lp-ft" and not recipe.has_cost):
+        training = _headed(training, with_head(network))
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
+
+
+def learn_all(
+    network: Any, rows: Any, more: Any, begun: Weights, pad_id: int, recipe: Recipe, folder: str, say: Say
+) -> float:
+    """Let a network that stands as `begun` again learn from `rows` and `more` of them; the seconds that it took."""
+    from datasets import concatenate_datasets
+
+    begun.restore(network)
+    every = concatenate_datasets([rows, more])
+    say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
+    training, _ = learn(network, every, None, pad_id, recipe.over(len(every)), folder, _quiet)
+    return training.seconds
+
+
+@contextlib.contextmanager
+def words_left(network: Any, recipe: Recipe) -> Iterator[None]:
+    """The network while it is trained as the recipe says, with the vectors of its tokens as they are or not."""
+    vectors = network.get_input_embeddings().weight
+    learns = vectors.requires_grad
+    vectors.requires_grad_(learns and not recipe.leaves_words)
+    try:
+        yield
+    finally:
+        vectors.requires_grad_(learns)
 
 
 def features(network: Any, rows: Any, pad_id: int, precision: str) -> NDArray[np.float32]:
@@ -88,23 +126,31 @@ def put_head(network: Any, weight: NDArray[Any], bias: NDArray[Any]) -> None:
     network.classifier.bias.copy_(torch.from_numpy(bias))
 
 
+def _unjudged(network: Any) -> dict[str, float]:
+    return {"loss": math.nan}
+
+
+def _quiet(line: str) -> None:
+    """What is said of a run that nothing is judged by was said before."""
+
+
+def _headed(training: Training, reached: dict[str, float]) -> Training:
+    """The account of a training whose last epoch is judged with another head."""
+    *before, last = training.history
+    return replace(training, history=(*before, {**last, "validation": reached}))
+
+
 def _judged(
-    network: Any,
-    targets: NDArray[Any],
-    validation: Any,
-    pad_id: int,
-    recipe: Recipe,
-    probe: Probe,
-    start: float,
-    say: Say,
+    network: Any, targets: NDArray[Any], judge: Validate, recipe: Recipe, probe: Probe, start: float, say: Say
 ) -> Training:
     """The account of a probe, in the form of one epoch; its training loss is that on rows left out."""
     assert recipe.task is not None
     check_finite(network)
-    found = validator(validation, pad_id, recipe.task, recipe.precision)(network)
+    found = judge(network)
     seconds = max(time.monotonic() - start, 1e-9)
     epoch = {"epoch": 1, "train_loss": probe.loss, "validation": found, "seconds": round(seconds, 1)}
-    say(f"probe   validation {spoken(found, metrics.HEADLINE[recipe.task][:2])}")
+    if judge is not _unjudged:
+        say(f"probe   validation {spoken(found, metrics.HEADLINE[recipe.task][:2])}")
     return Training(recipe, (epoch,), 1, (), round(seconds, 1), round(len(targets) / seconds, 1))
 
 

@@ -31,14 +31,14 @@ from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose
 from classifine.train.decided import decided
-from classifine.train.few import learn
+from classifine.train.few import learn, learn_all
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
 from classifine.train.memory import free_memory
 from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.probe import Probe
-from classifine.train.progress import rank
+from classifine.train.progress import Weights, rank
 from classifine.train.recipe import Recipe
 from classifine.train.similarity import Compared, learn_similarity
 from classifine.train.soup import put_away, stir
@@ -73,8 +73,11 @@ def fit(
     better: Callable[[Saved, int], None] | None = None,
     judged: Callable[[Saved], dict[str, float]] | None = None,
     callbacks: Sequence["TrainerCallback"] = (),
+    spare: bool = False,
 ) -> Fitted:
     """Train a classifier on one split, its best epoch chosen on the other; test rows never come here.
+
+    Where the validation rows are `spare`, methods for few labels learn from them, too, once they have told what they can.
 
     `tracking` is told of the run, of each seed as a run of its own. `better` is called with the classifier and the number of the epoch after each epoch
     that is better than those before. `callbacks` of the Trainer see all of it. Of several seeds the best on validation
@@ -84,7 +87,7 @@ def fit(
     seeds = range(config.train.seed, config.train.seed + config.train.seeds)
     if len(seeds) == 1:
         return _fit_once(
-            train_split, validation_split, columns, labels, base, config, say, tracking, better, callbacks
+            train_split, validation_split, columns, labels, base, config, say, tracking, better, callbacks, spare
         ).fitted
     best, told, average = None, list[dict[str, Any]](), config.train.keep == "average"
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +97,7 @@ def fit(
                 tracking.name_seed(seed)
             own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
             tried = _fit_once(
-                train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks,
+                train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks, spare,
                 head_seed=config.train.seed if average else None, shelf=Path(name) if average else None,
             )  # fmt: skip
             told.append({"seed": seed, "validation": on_validation(tried.fitted.training)})
@@ -180,6 +183,7 @@ def _fit_once(
     tracking: Tracking | None,
     better: Callable[[Saved, int], None] | None,
     callbacks: Sequence["TrainerCallback"],
+    spare: bool,
     head_seed: int | None = None,
     shelf: Path | None = None,
 ) -> _Tried:
@@ -188,7 +192,7 @@ def _fit_once(
     """
     begin = config.train.seed if head_seed is None else head_seed
     with seeded(begin):
-        network, tokenizer, recipe = ready(train_split, labels, base, config, say)
+        network, tokenizer, recipe = ready(train_split, labels, base, config, say, spare)
         before = known_before(config, columns, base, recipe)
         if tracking is not None:
             run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
@@ -196,6 +200,7 @@ def _fit_once(
         compared = _compared(network, tokenizer, train_split, base, recipe, begin, say)
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
+        begun = Weights(network) if recipe.all_rows else None
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
             trained = trained_weights(network if recipe.method != "probe" else network.classifier)
             kept = None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch)
@@ -204,12 +209,21 @@ def _fit_once(
             training, probe = (
                 (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
             )
-        if (shift := prior_shift(recipe, targets_of(rows), len(labels))) is not None:
-            shift_output(network, shift)
+        _correct_prior(network, recipe, rows)
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
-        decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen)
+        took = [training.seconds]
+
+        def from_all() -> None:
+            assert begun is not None
+            with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
+                took.append(learn_all(network, rows, validation, begun, pad_id(tokenizer), recipe, folder, say))
+            _correct_prior(network, recipe, rows)
+
+        again = from_all if begun is not None else None
+        decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen, again)
+        training = replace(training, seconds=round(sum(took), 1))
         # Of weights that others are averaged with the average is looked at.
         lonely = shelf is None and in_our_way(config.train, recipe)
         if lonely and (alarm := _settled(network, rows, validation, on_validation(training), told, say)):
@@ -224,6 +238,15 @@ def _fit_once(
         record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
     fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
     return _Tried(fitted, *((rows, validation) if shelf is not None else (None, None)))
+
+
+def _correct_prior(network: Any, recipe: Recipe, rows: Any) -> None:
+    if (shift := prior_shift(recipe, targets_of(rows), network.config.num_labels)) is not None:
+        shift_output(network, shift)
+
+
+def _quiet(line: str) -> None:
+    """What was said of the first run holds for the second."""
 
 
 def _compared(
@@ -270,7 +293,9 @@ def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any
     return None if probe is None or not probe.folds else (probe.out_of_fold, targets_of(rows))
 
 
-def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> tuple[Any, Any, Recipe]:
+def ready(
+    rows: Split, labels: Labels, base: Base, config: Config, say: Say, spare: bool = False
+) -> tuple[Any, Any, Recipe]:
     """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
@@ -287,7 +312,7 @@ def ready(rows: Split, labels: Labels, base: Base, config: Config, say: Say) -> 
     kind = text_kind(rows.texts, tokenizer, max_length)
     recipe = choose(
         config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method,
-        base.pooling is not None, len(words.pieces),
+        base.pooling is not None, len(words.pieces), spare,
     )  # fmt: skip
     say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
     say(f"method  {method}: {why} (--method)")

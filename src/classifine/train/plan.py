@@ -67,7 +67,7 @@ class Plan:
 def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Say) -> Plan:
     """The plan for these rows; loads the base and makes three steps to measure."""
     with seeded(config.train.seed):
-        network, tokenizer, recipe = ready(three.train, labels, base, config, say)
+        network, tokenizer, recipe = ready(three.train, labels, base, config, say, three.spare)
         rows = encode(three.train, tokenizer, labels, recipe.max_length, recipe.reading)
         with adapted(network, recipe, say):
             step, recipe = _measured(network, rows, pad_id(tokenizer), recipe, say)
@@ -75,9 +75,13 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     if recipe.method != "finetune":
         # For the probe, and where what is learned is no answer for the head that each epoch is judged with.
         judged += len(three.train) * (1 + (recipe.epochs if recipe.method == "contrastive" else 0))
+    steps = recipe.steps
+    if recipe.all_rows:
+        every = len(three.train) + len(three.validation)
+        steps, judged = steps + recipe.over(every).steps, judged + 2 * every
     # A sharpness-aware step is made twice, the first time on a share of its rows.
-    steps = recipe.steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
-    seconds = config.train.seeds * step * (steps + FORWARD * judged / recipe.batch_size)
+    made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
+    seconds = config.train.seeds * step * (made + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
     on_gpu = recipe.device == "cuda"
     memory = round(torch.cuda.max_memory_allocated() / (1 << 20)) if on_gpu else peak_memory_mib()

@@ -21,6 +21,9 @@ Floats = NDArray[np.floating]
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
 # Of a head that is trained on: small steps turn its weights, but hardly lengthen them.
 START = 10.0
+# Of the head that is fitted once more when everything was trained: by then the classes lie apart, and a longer head would
+# only be surer.
+END = 1.0
 FOLDS = 5
 
 

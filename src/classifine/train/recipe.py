@@ -3,7 +3,8 @@
 It knows neither why a recipe is as it is (`train.choose`), nor anything about texts or networks.
 """
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from classifine.config import LongTexts
@@ -30,6 +31,7 @@ class Recipe:
     and kept, by the mean of the weights along the way.
     The base's tokenizer has `new_words` more tokens than it came with (`model.vocabulary`).
     Before the labels an encoder learns how alike the texts of so many `similarity_pairs` at most are (`train.similarity`).
+    With `all_rows` the network begins anew in the end and learns from validation rows, too.
     `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
     `stride` is how far each starts behind the one before, as a share of it.
     """
@@ -73,6 +75,22 @@ class Recipe:
     stride: float | None = None
     similarity_pairs: int = 0
     new_words: int = 0
+    all_rows: bool = False
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether answers cost anything else than as usual."""
+        return bool(self._cost_in_words) or self.correct_prior
+
+    def over(self, rows: int) -> "Recipe":
+        """The same number of passes over so many rows."""
+        steps = self.epochs * math.ceil(rows / self.batch_size) if self.steps else 0
+        return replace(self, steps=steps, warmup_steps=round(self.warmup_steps * steps / max(self.steps, 1)))
+
+    @property
+    def leaves_words(self) -> bool:
+        """Whether the vectors of tokens stay as they came: few texts have few words, and the others would be left behind."""
+        return self.method in ("lp-ft", "contrastive")
 
     @property
     def reading(self) -> Long:
@@ -172,10 +190,16 @@ class Recipe:
             f"{self.precision} on the {self.device}, {self.attention or 'default'} attention{dropout} (--precision)",
             self.long_in_words,
         ]
+        last = (
+            ["in the end anew from all rows, those set aside for validation, too (--no-all-rows)"]
+            if self.all_rows
+            else []
+        )
         if self.method == "probe":
             return [
                 "logistic regression on what the encoder makes of the texts, its penalty by cross-validation",
                 *where,
+                *last,
             ]
         head = "new head" if self.method == "finetune" else "head"
         first = [f"first how alike the texts of up to {self.similarity_pairs} pairs are (--no-pair-similarity)"]
@@ -194,6 +218,7 @@ class Recipe:
             *self._adapter_in_words,
             *where,
             f"the last epoch{judged} stays (--no-averaging)" if self.keeps_last else kept,
+            *last,
         ]
 
 
