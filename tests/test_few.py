@@ -290,6 +290,8 @@ def test_all_rows_are_told_as_learned_from(sentences, tickets, tmp_path):
     texts = [line.split(",")[0] for line in tickets.read_text("utf-8").splitlines()[1:]]
     judged = [json.loads(line)["text"] for line in (done.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
     assert count_seen(sorted(set(texts) - set(judged)), known) == len(set(texts) - set(judged))
+    page = (done.folder / "report.html").read_text("utf-8")
+    assert "calibrated on validation rows, before they were learned from" in page
     assert "learned from validation rows, too" in (done.folder / "README.md").read_text("utf-8")
 
 

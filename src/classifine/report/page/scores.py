@@ -56,7 +56,8 @@ def _calibration(kept: Kept) -> Iterator[Note]:
         if name in found.metrics and found.metrics[name].value is not None and found.uncalibrated.get(name) is not None
     ]
     rows = f"validation rows and {own.left_out} train rows, each answered unseen" if own.left_out else "validation rows"
-    yield Note(f"Scores were calibrated on {rows} ({how}). On test rows: {', '.join(told)}.")
+    since = ", before they were learned from, too" if kept.record.recipe.get("all_rows") else ""
+    yield Note(f"Scores were calibrated on {rows}{since} ({how}). On test rows: {', '.join(told)}.")
 
 
 def _histogram(kept: Kept) -> Chart:
