@@ -62,7 +62,8 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     from classifine.train.trainer import train
 
     found = read_splits(build({"data": {"source": str(source)}}).data)
-    usable = [i for i, text in enumerate(found.train.texts) if text and found.train.names[i]]
+    both = zip(found.train.texts, found.train.names, strict=True)
+    usable = [i for i, (text, names) in enumerate(both) if text and names]
     chosen = found.train.take(random.Random(seed).sample(usable, count + JUDGED))
     hardware, labels = look_at_hardware(), found.label_set
     if side != FULL:

@@ -87,7 +87,8 @@ def rows_of(saved: Saved, data: Path, name: str, count: int) -> tuple[list[Any],
     config = build({"data": {"source": str(data / SETS[name][1])}}).data
     rows = read_to_judge(config, Columns.from_json(saved.record["columns"], saved.labels.task)).train
     known = set(saved.labels.names)
-    usable = [i for i, names in enumerate(rows.names) if rows.texts[i] and names and known >= set(names)]
+    both = zip(rows.texts, rows.names, strict=True)
+    usable = [i for i, (text, names) in enumerate(both) if text and names and known >= set(names)]
     rows = rows.take(sorted(random.Random(0).sample(usable, min(count, len(usable)))))
     return rows.texts, saved.labels.targets(rows.labels)
 
