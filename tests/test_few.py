@@ -27,7 +27,7 @@ from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features, learn
 from classifine.train.method import Labelled, choose_method, learnable
-from classifine.train.probe import STRENGTHS, fit_probe
+from classifine.train.probe import END, STRENGTHS, fit_head, fit_probe
 from classifine.train.trainer import in_parts
 from classifine.use import export
 
@@ -248,6 +248,9 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_others_do_not(sentences):
         assert same.pop("embeddings.word_embeddings.weight")
         assert all(same.values()) if method == "probe" else not any(same.values())
         assert all(weight.requires_grad for weight in found.network.parameters())
+        words, every = before["embeddings.word_embeddings.weight"].numel(), found.network.num_parameters()
+        head = sum(weight.numel() for weight in found.network.classifier.parameters())
+        assert found.record["trained_weights"] == (head if method == "probe" else every - words)
         assert found.record["calibration"]["left_out"] == (len(TEXTS) - 6 if method == "probe" else 0)
         assert found.record["best_epoch"] == found.record["epochs_run"]
 
@@ -293,6 +296,14 @@ def test_all_rows_are_told_as_learned_from(sentences, tickets, tmp_path):
     page = (done.folder / "report.html").read_text("utf-8")
     assert "calibrated on validation rows, before they were learned from" in page
     assert "learned from validation rows, too" in (done.folder / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("cost", [{}, {"class_weights": "balanced"}, {"focal": 2.0}])
+def test_a_head_that_answers_cost_something_else_stays_as_it_was_trained(sentences, monkeypatch, cost):
+    headed = []
+    monkeypatch.setattr("classifine.train.few.fit_head", lambda *given: headed.append(given[3]) or fit_head(*given))
+    taught(sentences, "lp-ft", **cost)
+    assert headed == ([] if cost else [END, END])
 
 
 def test_an_average_of_seeds_is_judged_by_rows_that_none_has_learned_from():

@@ -301,16 +301,9 @@ class TextClassifier:
         base = self._base(found)
         with Tracking(config.train.track, "classifier", self._say) as tracking:
             fitted = fit(
-                train,
-                validation,
-                found.columns,
-                labels,
-                base,
-                config,
-                self._say,
-                tracking,
+                train, validation, found.columns, labels, base, config, self._say, tracking,
                 spare=found.validation is None,
-            )
+            )  # fmt: skip
         self.history_ = list(fitted.training.history)
         self._adopt(fitted.classifier)
 

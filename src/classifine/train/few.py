@@ -23,7 +23,7 @@ from classifine.say import Say
 from classifine.train.contrast import pair_loss
 from classifine.train.lesson import Validate, input_columns, labelled, targets_of, validator
 from classifine.train.probe import END, START, STRENGTHS, Probe, fit_head, fit_probe
-from classifine.train.progress import Kept, Weights, spoken
+from classifine.train.progress import Kept, spoken
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, check_finite, train
 from classifine.windows import pooled, taken_apart
@@ -62,7 +62,8 @@ def learn(
             kept(1)
         return training, probe
 
-    lesson = labelled(rows, rows if validation is None else validation, pad_id, recipe, count)
+    held = rows if validation is None else validation
+    lesson = labelled(rows, held, pad_id, recipe, count)
     if validation is None:
         recipe, lesson = replace(recipe, metric="loss"), replace(lesson, validate=_unjudged, guess=None, shown=())
     judge = lesson.validate
@@ -79,36 +80,25 @@ def learn(
             lesson, validate=with_head if validation is not None else _unjudged, guess=None,
             loss=lambda given, own: pair_loss(given.features, own),
         )  # fmt: skip
-    with words_left(network, recipe):
-        training = train(network, rows, validation or rows, pad_id, recipe, folder, say, kept, callbacks, lesson)
-    if validation is None or (recipe.method == "lp-ft" and not recipe.has_cost):
+    training = train(network, rows, held, pad_id, recipe, folder, say, kept, callbacks, lesson)
+    # A head that answers cost something else stays as it was trained.
+    if not recipe.has_cost if recipe.method == "lp-ft" else validation is None:
         training = _headed(training, with_head(network))
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
-
-
-def learn_all(
-    network: Any, rows: Any, more: Any, begun: Weights, pad_id: int, recipe: Recipe, folder: str, say: Say
-) -> float:
-    """Let a network that stands as `begun` again learn from `rows` and `more` of them; the seconds that it took."""
-    from datasets import concatenate_datasets
-
-    begun.restore(network)
-    every = concatenate_datasets([rows, more])
-    say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
-    training, _ = learn(network, every, None, pad_id, recipe.over(len(every)), folder, _quiet)
-    return training.seconds
 
 
 @contextlib.contextmanager
 def words_left(network: Any, recipe: Recipe) -> Iterator[None]:
     """The network while it is trained as the recipe says, with the vectors of its tokens as they are or not."""
+    if not recipe.leaves_words:
+        yield
+        return
     vectors = network.get_input_embeddings().weight
-    learns = vectors.requires_grad
-    vectors.requires_grad_(learns and not recipe.leaves_words)
+    vectors.requires_grad_(False)
     try:
         yield
     finally:
-        vectors.requires_grad_(learns)
+        vectors.requires_grad_(True)
 
 
 def features(network: Any, rows: Any, pad_id: int, precision: str) -> NDArray[np.float32]:
@@ -128,10 +118,6 @@ def put_head(network: Any, weight: NDArray[Any], bias: NDArray[Any]) -> None:
 
 def _unjudged(network: Any) -> dict[str, float]:
     return {"loss": math.nan}
-
-
-def _quiet(line: str) -> None:
-    """What is said of a run that nothing is judged by was said before."""
 
 
 def _headed(training: Training, reached: dict[str, float]) -> Training:

@@ -31,7 +31,7 @@ from classifine.train.account import known_after, known_before
 from classifine.train.adapters import trained_weights
 from classifine.train.choose import choose
 from classifine.train.decided import decided
-from classifine.train.few import learn, learn_all
+from classifine.train.few import learn, words_left
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
@@ -213,17 +213,22 @@ def _fit_once(
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
-        took = [training.seconds]
 
         def from_all() -> None:
+            from datasets import concatenate_datasets
+
+            nonlocal training
             assert begun is not None
+            begun.restore(network)
+            every = concatenate_datasets([rows, validation])
+            say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
             with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
-                took.append(learn_all(network, rows, validation, begun, pad_id(tokenizer), recipe, folder, say))
-            _correct_prior(network, recipe, rows)
+                last, _ = learn(network, every, None, pad_id(tokenizer), recipe.over(len(every)), folder, _quiet)
+            _correct_prior(network, recipe, every)
+            training = replace(training, seconds=round(training.seconds + last.seconds, 1))
 
         again = from_all if begun is not None else None
         decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen, again)
-        training = replace(training, seconds=round(sum(took), 1))
         # Of weights that others are averaged with the average is looked at.
         lonely = shelf is None and in_our_way(config.train, recipe)
         if lonely and (alarm := _settled(network, rows, validation, on_validation(training), told, say)):
@@ -348,11 +353,13 @@ def uneven(labels: Sequence[Any]) -> str:
 @contextlib.contextmanager
 def adapted(network: Any, recipe: Recipe, say: Say) -> Iterator[Callable[[], Any]]:
     """The network with the recipe's adapters, if it has any, while the context is open; they are merged in the end.
+    Without them the vectors of its tokens learn or not, as the recipe says.
 
     Gives a function that tells the network as it is to be saved while training goes on.
     """
     if recipe.adapters is None:
-        yield lambda: network
+        with words_left(network, recipe):
+            yield lambda: network
         return
     every = network.num_parameters()
     with recipe.adapters.on(network) as whole:
