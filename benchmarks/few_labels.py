@@ -6,7 +6,8 @@
 Takes the sets as JSON lines from DIR. For each set, number of rows a class and seed it draws train rows (all that a class
 has where there are fewer), fits each method to them in a process of its own, and judges it on test rows that are the same
 for all. Classifine sets a tenth of the train rows aside first, as it does for everybody, and by the methods for few labels it
-learns anew from all in the end, which is in its seconds; setfit learns from all of them. Counts
+learns anew from all in the end, which is in its seconds; setfit learns from all of them. Both are given the labels by name, as
+their sets have them, which setfit makes no use of. Counts
 above 16 take the first --fewer-seeds seeds. `auto` is the run of the method that it chooses. `self-training` has the
 texts of --unlabelled other train rows besides: those that a first classifier is surest of, half of each label, are learned
 from by a second one as if their labels were true. Of SST-2, whose train rows are phrases, those of eight words and more
@@ -56,7 +57,7 @@ def tweet(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def review(row: dict[str, Any]) -> tuple[str, str]:
-    return row["sentence"].strip(), str(row["label"])
+    return row["sentence"].strip(), ("negative", "positive")[row["label"]]
 
 
 SETS: dict[str, tuple[str, str, Callable[[dict[str, Any]], tuple[str, str]]]] = {

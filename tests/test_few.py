@@ -27,8 +27,8 @@ from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features, learn
 from classifine.train.method import Labelled, choose_method, learnable
-from classifine.train.probe import END, STRENGTHS, fit_head, fit_probe
-from classifine.train.trainer import in_parts
+from classifine.train.probe import END, STRENGTHS, TIMES, fit_head, fit_probe, with_names
+from classifine.train.trainer import in_parts, train
 from classifine.use import export
 
 ROWS = made_up(48, seed=5)
@@ -90,6 +90,39 @@ def test_a_probe_of_several_labels_decides_on_each():
     assert (found == several).mean() > 0.9
     assert found[:, 2].all()  # a label that all rows have
     assert not probe.weight[2].any()
+
+
+def test_names_of_labels_are_learned_from_unless_rows_left_out_speak_against_it():
+    vectors, targets = clouds(3, rows=4)
+    names = np.eye(6)[:3]
+    more, truth = clouds(3, rows=60)
+    without = fit_probe(vectors, targets, 3, "single", seed=0)
+    found = fit_probe(vectors, targets, 3, "single", seed=0, names=names)
+    assert (without.names, found.names) == (0, TIMES)
+    assert found.loss < without.loss
+
+    def loss(probe):
+        odds = probe.logits(more)
+        return -(odds - np.log(np.exp(odds).sum(1, keepdims=True)))[np.arange(len(more)), truth].mean()
+
+    assert loss(found) < loss(without)
+    assert found.out_of_fold.shape == without.out_of_fold.shape
+    # Names that mean another label.
+    swapped = fit_probe(vectors, targets, 3, "single", seed=0, names=names[[1, 2, 0]])
+    assert (swapped.names, swapped.loss) == (0, without.loss)
+    np.testing.assert_array_equal(swapped.weight, without.weight)
+    # A row of each leaves nothing to tell by.
+    alone = fit_probe(vectors[:3], np.arange(3), 3, "single", seed=0, names=names)
+    assert (alone.folds, alone.names) == (0, TIMES)
+
+
+def test_names_of_several_labels_have_one_each():
+    vectors, targets = clouds(3)
+    names = np.eye(6)[:3].astype(np.float32)
+    found, own = with_names(vectors, np.eye(3, dtype=np.float32)[targets], names, 2)
+    np.testing.assert_array_equal(own[-6:], np.tile(np.eye(3), (2, 1)))
+    np.testing.assert_array_equal(found[-3:], names)
+    assert fit_probe(vectors, np.eye(3, dtype=np.float32)[targets], 3, "multi", seed=0, names=names).names == TIMES
 
 
 def test_the_loss_of_pairs_is_that_of_the_paper():
@@ -255,13 +288,54 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_others_do_not(sentences):
         assert found.record["best_epoch"] == found.record["epochs_run"]
 
 
+@pytest.mark.parametrize(
+    ("method", "long"),
+    [
+        ("probe", "truncate"),
+        ("probe", "windows"),
+        ("lp-ft", "truncate"),
+        ("lp-ft", "windows"),
+        ("contrastive", "truncate"),
+    ],
+)
+def test_what_labels_are_called_is_learned_from(sentences, monkeypatch, method, long):
+    trained = []
+    monkeypatch.setattr("classifine.train.few.train", lambda *given: trained.append(given) or train(*given))
+    monkeypatch.setattr("classifine.train.probe.DOUBT", math.inf)  # names of a random network's words tell nothing
+    own = taught(sentences, method, long=long, max_length=8 if long == "windows" else 32)._saved
+    rows, names = len(TEXTS) - 6, TIMES * len(own.labels)
+    assert [len(given[1]) for given in trained] == ([] if method == "probe" else [rows + names, len(TEXTS) + names])
+    assert (own.record["recipe"]["label_names"], own.record["probe"]["names"]) == (True, TIMES)
+    assert own.record["calibration"]["left_out"] == (rows if method == "probe" else 0)
+    if method != "probe":
+        assert own.record["recipe"]["steps"] == 2 * math.ceil((rows + names) / 16)
+        told, ids = trained[0][1], [own.labels.label2id[name] for name in own.labels.names]
+        assert told["labels"][rows:] == ids * TIMES
+        if long == "truncate":
+            read = own.tokenizer.batch_decode(told["input_ids"][rows:], skip_special_tokens=True)
+            assert [text.replace(" ", "") for text in read] == list(own.labels.names) * TIMES
+
+
+@pytest.mark.parametrize("off", ["setting", "rows left out", "numbers"])
+def test_what_labels_are_called_is_not_learned_from(sentences, monkeypatch, off):
+    trained, wish = [], {"label_names": False} if off == "setting" else {}
+    monkeypatch.setattr("classifine.train.few.train", lambda *given: trained.append(given) or train(*given))
+    monkeypatch.setattr("classifine.train.probe.DOUBT", 0.0)
+    labels = [sorted(set(TOPIC)).index(label) for label in TOPIC] if off == "numbers" else TOPIC
+    own = taught(sentences, "lp-ft", labels, **wish)._saved
+    assert [len(given[1]) for given in trained] == [len(TEXTS) - 6, len(TEXTS)]
+    assert own.record["probe"]["names"] == 0
+    assert own.record["recipe"]["label_names"] == (off == "rows left out")
+    assert own.record["recipe"]["steps"] == 2 * math.ceil((len(TEXTS) - 6) / 16)
+
+
 @pytest.mark.parametrize("method", ["probe", "lp-ft", "contrastive"])
 def test_in_the_end_all_rows_are_learned_from(sentences, monkeypatch, method):
     seen = []
 
-    def counted(network, rows, validation, *more):
+    def counted(network, rows, validation, *more, **others):
         seen.append((len(rows), None if validation is None else len(validation)))
-        return learn(network, rows, validation, *more)
+        return learn(network, rows, validation, *more, **others)
 
     for module in ("fit", "few"):
         monkeypatch.setattr(f"classifine.train.{module}.learn", counted)
@@ -371,13 +445,17 @@ def test_an_estimate_counts_all_forward_passes(sentences, tickets, monkeypatch):
         plain.seconds + 1.5 * steps
     )
     # The probe reads the training rows once, a contrastive run again for the head of each epoch.
-    few = {"all_rows": False}
+    few = {"all_rows": False, "label_names": False}
     assert planned(method="lp-ft", **few).seconds == pytest.approx(plain.seconds + rows["train"] / 10)
     assert planned(method="contrastive", **few).seconds == pytest.approx(plain.seconds + 3 * rows["train"] / 10)
     # In the end anew from validation rows, too: a probe, the steps and the head.
     every = rows["train"] + rows["validation"]
     again = 3 * 2 * math.ceil(every / 10) + 2 * every / 10
-    assert planned(method="lp-ft").seconds == pytest.approx(plain.seconds + rows["train"] / 10 + again)
+    unnamed = planned(method="lp-ft", label_names=False).seconds
+    assert unnamed == pytest.approx(plain.seconds + rows["train"] / 10 + again)
+    # And with the names of the labels as rows.
+    more = [math.ceil((count + 3 * TIMES) / 10) - math.ceil(count / 10) for count in (rows["train"], every)]
+    assert planned(method="lp-ft").seconds == pytest.approx(unnamed + 3 * 2 * sum(more))
     assert planned(method="finetune", seeds=3).seconds == pytest.approx(3 * plain.seconds)
 
 

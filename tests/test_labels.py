@@ -140,3 +140,26 @@ def test_targets_of_every_task():
     assert Labels(("score",), task="score").targets([0.5, 3.0]).tolist() == [0.5, 3.0]
     with pytest.raises(DataError, match="'d' is not one of the classes"):
         several.targets([["a"], ["d"]])
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (("Sci/Tech", "World"), ["Sci/Tech", "World"]),
+        (("card_payment_fee", "cardArrival", "iPhone"), ["card payment fee", "card Arrival", "iPhone"]),
+        (("1 star", "2 stars"), ["1 star", "2 stars"]),
+        (("正", "負"), ["正", "負"]),
+        (("0", "1"), []),
+        (("LABEL_0", "LABEL_1"), []),
+        (("class 1", "class 2"), []),
+        (("C", "Java"), []),  # one that says nothing leaves its label behind the others
+    ],
+)
+def test_what_labels_are_called_where_it_says_something(names, texts):
+    assert Labels(names).as_texts() == texts
+    assert Labels(names, "str", "multi").as_texts() == texts
+
+
+def test_numbers_and_truth_values_are_not_called_anything():
+    assert Labels(("False", "True"), "bool").as_texts() == []
+    assert Labels(("score",), "str", "score").as_texts() == []

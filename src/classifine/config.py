@@ -171,6 +171,10 @@ class Train(Section):
         True,
         description="With few labels, learn anew from all rows in the end: validation rows that were cut from train, too, once they have told how far scores can be trusted.",
     )
+    label_names: bool = Field(
+        True,
+        description="With few labels, learn from what they are called, too, as from texts of theirs, where a probe on rows left out is the better for it.",
+    )
     epochs: int | None = Field(
         None,
         examples=[5],

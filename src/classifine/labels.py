@@ -5,6 +5,7 @@ declares an order of its own. It knows nothing about probabilities or files.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,11 @@ Kind = Literal["str", "int", "bool"]
 Task = Literal["single", "multi", "score"]
 # What a spreadsheet writes into a cell whose formula failed: no label, but no empty cell either.
 CELL_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
+# Where a word ends inside a name such as cardPayment.
+_WORD_ENDS = re.compile(r"(?<=[a-z]{2})(?=[A-Z])")
+# A name that says no more than its number does; and what one that says something has.
+_NUMBERED = re.compile(r"^\W*(label|class|category|cluster|topic|group|type|c|l)?\W*\d+\W*$", re.IGNORECASE)
+_LETTERS = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,15 @@ class Labels:
         """Ids to names."""
         return [self.names[i] for i in ids]
 
+    def as_texts(self) -> list[str]:
+        """What the labels (labels,) are called, as somebody would write it; nothing where a name is none, as `7` or
+        `LABEL_0` are, or stands for a number.
+        """
+        if self.task == "score" or self.kind != "str":
+            return []
+        texts = [" ".join(_WORD_ENDS.sub(" ", name).replace("_", " ").split()) for name in self.names]
+        return texts if all(_says_something(text) for text in texts) else []
+
     def values(self) -> list[Any]:
         """The names as the values that they were in the data: text, whole numbers or booleans."""
         if self.kind == "int":
@@ -95,6 +110,11 @@ class Labels:
         if self.kind == "bool":
             return [name == "True" for name in self.names]
         return list(self.names)
+
+
+def _says_something(text: str) -> bool:
+    """Whether a name is more than a number or a letter, with or without a word for "label" before it."""
+    return bool(_LETTERS.search(_NUMBERED.sub("", text)))
 
 
 def _is_number(name: str) -> bool:

@@ -110,6 +110,17 @@ def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int, long: 
     return concatenate_datasets(parts)
 
 
+def encode_names(labels: Labels, tokenizer: Any, max_length: int, long: Long = TRUNCATE) -> "Dataset | None":
+    """What the labels are called as rows of theirs, one of each in their order; None where that says nothing."""
+    from datasets import Dataset
+
+    if not (texts := labels.as_texts()):
+        return None
+    own = labels.names if labels.task == "single" else [(name,) for name in labels.names]
+    (columns,) = _by_portion(texts, tokenizer, max_length, long)
+    return Dataset.from_dict({**columns, "labels": labels.targets(own).tolist()})
+
+
 def encode_texts(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[Any]]:
     """The columns of token ids and `length`, without targets, in the order of the texts."""
     columns: dict[str, list[Any]] = {}

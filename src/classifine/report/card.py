@@ -320,6 +320,8 @@ def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, An
         when = {"probe": f"by cross-validation in {probe['folds']} parts", "lp-ft": "before the rest"}
         head = f"logistic regression, C {probe['strength']:g}, {when.get(method, 'after the rest')}"
         few = {"method": method, "head": head}
+        if times := probe.get("names"):
+            few["names of the labels"] = f"learned from as texts of theirs, as much as {times} rows each"
         if recipe.get("all_rows"):
             few["in the end"] = "anew from all rows: what is in this folder learned from validation rows, too"
     if method == "probe":

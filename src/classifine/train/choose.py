@@ -12,6 +12,7 @@ from classifine.config import Model, Train
 from classifine.data.encode import Kind
 from classifine.labels import Task
 from classifine.train.hardware import Hardware, attention_on
+from classifine.train.probe import TIMES
 from classifine.train.recipe import Method, Recipe
 from classifine.train.wishes import COSTS, checked_metric
 
@@ -86,10 +87,12 @@ def choose(
     sentence_encoder: bool = False,
     new_words: int = 0,
     spare: bool = False,
+    named: int = 0,
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights on such a base.
 
-    Where validation rows are `spare`, methods for few labels learn from them, too, in the end.
+    Where validation rows are `spare`, methods for few labels learn from them, too, in the end, and from the names of
+    so many labels as are `named`.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
@@ -101,7 +104,8 @@ def choose(
     batch = config.batch_size or (FEW_BATCH if method == "lp-ft" else BATCH)
     # Of several GPUs each reads as many rows.
     batch = max(1, batch // hardware.devices) * hardware.devices
-    steps = 0 if method == "probe" else epochs * math.ceil(rows / batch)
+    names = named if few and config.label_names else 0
+    steps = 0 if method == "probe" else epochs * math.ceil((rows + TIMES * names) / batch)
     attention, attention_dropout = attention_on(hardware)
     adapted = model.adapter is not None
     whole = _rate(parameters, task, texts, few)
@@ -141,6 +145,7 @@ def choose(
         similarity_pairs=_similarity_pairs(config, model, rows) if sentence_encoder and texts == "pairs" else 0,
         new_words=new_words,
         # An average of seeds is judged by validation rows in the end.
+        label_names=names > 0,
         all_rows=spare and few and config.all_rows and config.keep != "average",
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import concatenate_datasets
 from numpy.typing import NDArray
 
 from classifine import metrics
@@ -39,11 +40,13 @@ def learn(
     say: Say,
     kept: Kept | None = None,
     callbacks: Sequence[Any] = (),
+    names: Any | None = None,
 ) -> tuple[Training, Probe]:
     """Fit a `model.pooled` network in place by one of the methods for few labels; arguments as `trainer.train` has them.
 
     The probe that comes with it is the one on the encoder as it came. Without `validation` rows nothing is judged, and
-    the history tells of losses alone.
+    the history tells of losses alone. `names`, what the labels are called, as `data.encode.encode_names` makes them, are
+    learned from as rows are, if the probe is the better for it.
     """
     start = time.monotonic()
     network.to(recipe.device)
@@ -51,9 +54,10 @@ def learn(
     targets, count = targets_of(rows), network.config.num_labels
     found = features(network, rows, pad_id, recipe.precision)
     strengths = (START,) if recipe.method == "lp-ft" else STRENGTHS
-    probe = fit_probe(found, targets, count, recipe.task, recipe.seed, strengths)
+    called = None if names is None else features(network, names, pad_id, recipe.precision)
+    probe = fit_probe(found, targets, count, recipe.task, recipe.seed, strengths, called)
     put_head(network, probe.weight, probe.bias)
-    say(f"probe   {_in_words(probe, len(targets))}")
+    say(f"probe   {_in_words(probe, len(targets), called is not None)}")
     seconds = time.monotonic() - start
     if recipe.method == "probe":
         judge = _unjudged if validation is None else validator(validation, pad_id, recipe.task, recipe.precision)
@@ -63,7 +67,9 @@ def learn(
         return training, probe
 
     held = rows if validation is None else validation
-    lesson = labelled(rows, held, pad_id, recipe, count)
+    every = concatenate_datasets([rows, *[names] * probe.names])
+    recipe = recipe.over(len(every))
+    lesson = labelled(every, held, pad_id, recipe, count)
     if validation is None:
         recipe, lesson = replace(recipe, metric="loss"), replace(lesson, validate=_unjudged, guess=None, shown=())
     judge = lesson.validate
@@ -80,7 +86,7 @@ def learn(
             lesson, validate=with_head if validation is not None else _unjudged, guess=None,
             loss=lambda given, own: pair_loss(given.features, own),
         )  # fmt: skip
-    training = train(network, rows, held, pad_id, recipe, folder, say, kept, callbacks, lesson)
+    training = train(network, every, held, pad_id, recipe, folder, say, kept, callbacks, lesson)
     # A head that answers cost something else stays as it was trained.
     if not recipe.has_cost if recipe.method == "lp-ft" else validation is None:
         training = _headed(training, with_head(network))
@@ -140,6 +146,11 @@ def _judged(
     return Training(recipe, (epoch,), 1, (), round(seconds, 1), round(len(targets) / seconds, 1))
 
 
-def _in_words(probe: Probe, rows: int) -> str:
+def _in_words(probe: Probe, rows: int, named: bool) -> str:
     how = f"rows left out in {probe.folds} parts" if probe.folds else "the same rows"
-    return f"fitted to {rows} rows with C {probe.strength:g}; loss {probe.loss:.4f} on {how}"
+    names = ""
+    if named:
+        names = (
+            f" and the names of the labels, {probe.names} times each," if probe.names else ", without names of labels,"
+        )
+    return f"fitted to {rows} rows{names} with C {probe.strength:g}; loss {probe.loss:.4f} on {how}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from classifine.config import Config, Train
 from classifine.data.columns import Columns
-from classifine.data.encode import encode, pad_id, text_kind
+from classifine.data.encode import encode, encode_names, pad_id, text_kind
 from classifine.data.read import Split, paired
 from classifine.decide import Decision
 from classifine.labels import Labels
@@ -200,6 +200,7 @@ def _fit_once(
         compared = _compared(network, tokenizer, train_split, base, recipe, begin, say)
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
+        names = encode_names(labels, tokenizer, recipe.max_length, recipe.reading) if recipe.label_names else None
         begun = Weights(network) if recipe.all_rows else None
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
             trained = trained_weights(network if recipe.method != "probe" else network.classifier)
@@ -207,7 +208,7 @@ def _fit_once(
             given = (network, rows, validation, pad_id(tokenizer), recipe, folder, say, kept)
             watching = [*([tracking] if tracking is not None else []), *callbacks]
             training, probe = (
-                (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching)
+                (train(*given, watching), None) if recipe.method == "finetune" else learn(*given, watching, names)
             )
         _correct_prior(network, recipe, rows)
         if shelf is not None:
@@ -223,7 +224,9 @@ def _fit_once(
             every = concatenate_datasets([rows, validation])
             say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
             with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
-                last, _ = learn(network, every, None, pad_id(tokenizer), recipe.over(len(every)), folder, _quiet)
+                # As the answers that the decision is fitted on came about.
+                own = names if probe is not None and probe.names else None
+                last, _ = learn(network, every, None, pad_id(tokenizer), recipe, folder, _quiet, names=own)
             _correct_prior(network, recipe, every)
             training = replace(training, seconds=round(training.seconds + last.seconds, 1))
 
@@ -240,7 +243,9 @@ def _fit_once(
         seconds = round(training.seconds + compared.seconds, 1)
         record |= {"pair_similarity": compared.as_json(), "train_seconds": seconds}
     if probe is not None:
-        record["probe"] = {"strength": probe.strength, "folds": probe.folds, "loss": probe.loss}
+        record["probe"] = {
+            "strength": probe.strength, "folds": probe.folds, "loss": probe.loss, "names": probe.names,
+        }  # fmt: skip
     fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
     return _Tried(fitted, *((rows, validation) if shelf is not None else (None, None)))
 
@@ -317,7 +322,7 @@ def ready(
     kind = text_kind(rows.texts, tokenizer, max_length)
     recipe = choose(
         config.train, hardware, len(rows), weights, max_length, labels.task, kind, config.model, method,
-        base.pooling is not None, len(words.pieces), spare,
+        base.pooling is not None, len(words.pieces), spare, len(labels.as_texts()),
     )  # fmt: skip
     say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
     say(f"method  {method}: {why} (--method)")

@@ -25,13 +25,20 @@ START = 10.0
 # only be surer.
 END = 1.0
 FOLDS = 5
+# Rows of a label that its name counts for, read as a text. On rows cut from train SST-2 with 8 rows a class reached
+# accuracy 0.679 for 0.638 without names (lp-ft, five draws).
+TIMES = 4
+# As many times the loss on rows left out may be with names as without: few rows tell little, and names mostly mean what they
+# say. Over 48 draws of 8 and 16 rows a class of SST-2 and AG News it let through all true names, and 7 of 48 sets that were swapped.
+DOUBT = 1.05
 
 
 @dataclass(frozen=True)
 class Probe:
     """A linear head: `weight` (labels, width) and `bias` (labels,), the `strength` that was chosen (scikit-learn's C).
 
-    `out_of_fold` are the logits (rows, labels) of the `folds` probes that had not seen a row, `loss` is theirs.
+    `out_of_fold` are the logits (rows, labels) of the `folds` probes that had not seen a row, `loss` is theirs. The name
+    of each label was learned from as so many rows as `names` says; 0 is not at all.
     """
 
     weight: NDArray[np.float64]
@@ -40,6 +47,7 @@ class Probe:
     folds: int
     loss: float
     out_of_fold: NDArray[np.float64]
+    names: int = 0
 
     def logits(self, features: Floats) -> NDArray[np.float64]:
         """The logits (rows, labels) of vectors (rows, width)."""
@@ -53,29 +61,44 @@ def fit_probe(
     task: Task,
     seed: int,
     strengths: Sequence[float] = STRENGTHS,
+    names: Floats | None = None,
 ) -> Probe:
     """The probe of vectors (rows, width) for `count` labels, with targets as `Labels.targets` gives them.
 
-    The strength is the one of `strengths` with the least loss on rows left out. Where no label has two rows there is nothing to leave
-    out: the middle strength is taken, and `out_of_fold` is what the probe itself says.
+    The strength is the one of `strengths` with the least loss on rows left out. `names` (labels, width), vectors of what the
+    labels are called, are learned from, too, unless that loss is clearly greater with them. Where no label has two rows there is
+    nothing to leave out: the middle strength and the names are taken, and `out_of_fold` is what the probe itself says.
     """
+
+    def fitted(rows: Any, strength: float, times: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        found = features[rows], targets[rows]
+        if names is not None and times:
+            found = with_names(*found, names, times)
+        return fit_head(*found, count, strength)
+
+    def tried(strength: float, times: int) -> tuple[float, float, int, NDArray[np.float64]]:
+        found = np.zeros((len(features), count))
+        for learned, left_out in parts:
+            weight, bias = fitted(learned, strength, times)
+            found[left_out] = features[left_out] @ weight.T + bias
+        return _loss(found, targets, task), strength, times, found
+
+    ways = (0,) if names is None else (0, TIMES)
     parts = list(_folds(targets, seed))
     if not parts:
         middle = strengths[len(strengths) // 2]
-        weight, bias = fit_head(features, targets, count, middle)
+        weight, bias = fitted(slice(None), middle, ways[-1])
         own = features @ weight.T + bias
-        return Probe(weight, bias, middle, 0, _loss(own, targets, task), own)
-    best: tuple[float, float, NDArray[np.float64]] | None = None
-    for strength in strengths:
-        found = np.zeros((len(features), count))
-        for learned, left_out in parts:
-            weight, bias = fit_head(features[learned], targets[learned], count, strength)
-            found[left_out] = features[left_out] @ weight.T + bias
-        loss = _loss(found, targets, task)
-        if best is None or loss < best[0]:
-            best = loss, strength, found
-    assert best is not None
-    return Probe(*fit_head(features, targets, count, best[1]), best[1], len(parts), best[0], best[2])
+        return Probe(weight, bias, middle, 0, _loss(own, targets, task), own, ways[-1])
+    best = [min((tried(strength, times) for strength in strengths), key=lambda one: one[0]) for times in ways]
+    loss, strength, times, found = best[0] if best[-1][0] > DOUBT * best[0][0] else best[-1]
+    return Probe(*fitted(slice(None), strength, times), strength, len(parts), loss, found, times)
+
+
+def with_names(features: Floats, targets: NDArray[Any], names: Floats, times: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(vectors, targets) with those of the labels' `names` (labels, width) behind them, each so many times."""
+    own = np.arange(len(names)) if targets.ndim == 1 else np.eye(len(names), dtype=targets.dtype)
+    return np.concatenate([features, *[names] * times]), np.concatenate([targets, *[own] * times])
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

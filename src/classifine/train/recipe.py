@@ -31,6 +31,7 @@ class Recipe:
     and kept, by the mean of the weights along the way.
     The base's tokenizer has `new_words` more tokens than it came with (`model.vocabulary`).
     Before the labels an encoder learns how alike the texts of so many `similarity_pairs` at most are (`train.similarity`).
+    With `label_names` what the labels are called is learned from as texts of theirs, if a probe is the better for it.
     With `all_rows` the network begins anew in the end and learns from validation rows, too.
     `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
     `stride` is how far each starts behind the one before, as a share of it.
@@ -76,6 +77,7 @@ class Recipe:
     similarity_pairs: int = 0
     new_words: int = 0
     all_rows: bool = False
+    label_names: bool = False
 
     @property
     def has_cost(self) -> bool:
@@ -195,9 +197,15 @@ class Recipe:
             if self.all_rows
             else []
         )
+        names = (
+            ["the names of the labels as texts of theirs, if a probe is the better for it (--no-label-names)"]
+            if self.label_names
+            else []
+        )
         if self.method == "probe":
             return [
                 "logistic regression on what the encoder makes of the texts, its penalty by cross-validation",
+                *names,
                 *where,
                 *last,
             ]
@@ -216,6 +224,7 @@ class Recipe:
             f"weight decay {self.weight_decay:g} (--learning-rate, --head-rate, --schedule, --warmup, --weight-decay)",
             *self._cost_in_words,
             *self._adapter_in_words,
+            *names,
             *where,
             f"the last epoch{judged} stays (--no-averaging)" if self.keeps_last else kept,
             *last,
