@@ -13,7 +13,7 @@ from classifine.model.base import LOCAL_FOLDER
 from classifine.model.folder import read_record
 from classifine.model.static import STATIC
 from classifine.report.limits import code, limits
-from classifine.report.text import numbers, seed_lines
+from classifine.report.text import calibrated_on, numbers, seed_lines
 
 CARD = "README.md"
 # What the Hub calls our metrics, where it has a name for them.
@@ -253,12 +253,6 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     if evaluation.get("uncalibrated"):
         before, own = evaluation["uncalibrated"], record["calibration"]["temperature"]
         how = f"temperature {own:.2f}" if isinstance(own, float) else "a temperature for each label"
-        left_out = record["calibration"].get("left_out")
-        rows = (
-            f"validation rows and {left_out} train rows, each answered without having been seen,"
-            if left_out
-            else "validation rows"
-        )
         where = (
             "in the weights" if record["calibration"]["folded"] else f"which {others_load_by(record)} does not apply"
         )
@@ -269,8 +263,8 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         )  # fmt: skip
         worse = round(metric_value(found["nll"]), 4) > round(before["nll"], 4)
         harm = " By the last it made the scores of these rows worse." * worse
-        since = ", before they were learned from, too" * bool(record["recipe"].get("all_rows"))
-        yield f"The scores are calibrated on {rows}{since} ({how}, {where}). On these rows: {told}.{harm}"
+        rows = calibrated_on(record["calibration"].get("left_out"), record["recipe"])
+        yield f"The scores are calibrated on {rows} ({how}, {where}). On these rows: {told}.{harm}"
     if evaluation["baselines"]:
         others = ({key: value for key, value in b.items() if key != "name"} for b in evaluation["baselines"])
         named = zip(evaluation["baselines"], others, strict=True)

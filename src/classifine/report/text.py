@@ -49,6 +49,12 @@ def _kept(record: Mapping[str, Any]) -> str:
     return "the best of them on validation"
 
 
+def calibrated_on(left_out: int | None, recipe: Mapping[str, Any]) -> str:
+    """Which rows told how far scores can be trusted."""
+    rows = f"validation rows and {left_out} train rows, each answered unseen" if left_out else "validation rows"
+    return rows + ", before they were learned from, too" * bool(recipe.get("all_rows"))
+
+
 def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
     """The headline metrics over seeds, where there were several: mean and spread."""
     runs = record.get("seeds") or []

@@ -82,7 +82,8 @@ class Recipe:
     @property
     def has_cost(self) -> bool:
         """Whether answers cost anything else than as usual."""
-        return bool(self._cost_in_words) or self.correct_prior
+        usual = self.class_weights == "none" and self.sampling == "natural" and not self.correct_prior
+        return not usual or any((self.focal, self.label_smoothing, self.r_drop))
 
     def over(self, rows: int) -> "Recipe":
         """The same number of passes over so many rows."""

@@ -10,6 +10,7 @@ from classifine.report.page import figures
 from classifine.report.page.blocks import Block, Cell, Chart, Note, Table, count, number, share
 from classifine.report.page.kept import PREDICTIONS, Kept
 from classifine.report.page.missing import lacks
+from classifine.report.text import calibrated_on
 
 
 def scores(kept: Kept) -> Iterator[Block]:
@@ -55,9 +56,8 @@ def _calibration(kept: Kept) -> Iterator[Note]:
         for name in CALIBRATION
         if name in found.metrics and found.metrics[name].value is not None and found.uncalibrated.get(name) is not None
     ]
-    rows = f"validation rows and {own.left_out} train rows, each answered unseen" if own.left_out else "validation rows"
-    since = ", before they were learned from, too" if kept.record.recipe.get("all_rows") else ""
-    yield Note(f"Scores were calibrated on {rows}{since} ({how}). On test rows: {', '.join(told)}.")
+    rows = calibrated_on(own.left_out, kept.record.recipe)
+    yield Note(f"Scores were calibrated on {rows} ({how}). On test rows: {', '.join(told)}.")
 
 
 def _histogram(kept: Kept) -> Chart:
