@@ -7,7 +7,7 @@ Takes the sets as JSON lines from DIR. For each set, number of rows a class and 
 has where there are fewer), fits each method to them in a process of its own, and judges it on test rows that are the same
 for all. Classifine sets a tenth of the train rows aside first, as it does for everybody, and by the methods for few labels it
 learns anew from all in the end, which is in its seconds; setfit learns from all of them. Both are given the labels by name, as
-their sets have them, which setfit makes no use of. Counts
+their sets have them, which setfit makes no use of; `lp-ft, no names` does not either. Counts
 above 16 take the first --fewer-seeds seeds. `auto` is the run of the method that it chooses. `self-training` has the
 texts of --unlabelled other train rows besides: those that a first classifier is surest of, half of each label, are learned
 from by a second one as if their labels were true. Of SST-2, whose train rows are phrases, those of eight words and more
@@ -41,6 +41,7 @@ AUTO = "auto"
 METHODS: dict[str, dict[str, str]] = {
     AUTO: {}, "probe": {"method": "probe"}, "finetune": {"method": "finetune"},
     "sam": {"method": "finetune", "optimizer": "sam"}, "lp-ft": {"method": "lp-ft"},
+    "lp-ft, no names": {"method": "lp-ft", "label_names": False},
     "contrastive": {"method": "contrastive"}, "self-training": {}, "setfit": {},
 }  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "ece")
