@@ -99,26 +99,27 @@ def pad_id(tokenizer: Any) -> int:
 
 def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int, long: Long = TRUNCATE) -> "Dataset":
     """A split as token ids and targets, in the order of its rows."""
-    from datasets import Dataset, concatenate_datasets
-
-    targets, parts, done = labels.targets(split.labels).tolist(), list[Dataset](), 0
-    # Lists of numbers take many times the memory of a Dataset, which long documents read as a whole can fill.
-    for columns in _by_portion(split.texts, tokenizer, max_length, long):
-        count = len(columns["length"])
-        parts.append(Dataset.from_dict({**columns, "labels": targets[done : done + count]}))
-        done += count
-    return concatenate_datasets(parts)
+    return _encoded(split.texts, labels.targets(split.labels).tolist(), tokenizer, max_length, long)
 
 
 def encode_names(labels: Labels, tokenizer: Any, max_length: int, long: Long = TRUNCATE) -> "Dataset | None":
     """What the labels are called as rows of theirs, one of each in their order; None where that says nothing."""
-    from datasets import Dataset
-
     if not (texts := labels.as_texts()):
         return None
     own = labels.names if labels.task == "single" else [(name,) for name in labels.names]
-    (columns,) = _by_portion(texts, tokenizer, max_length, long)
-    return Dataset.from_dict({**columns, "labels": labels.targets(own).tolist()})
+    return _encoded(texts, labels.targets(own).tolist(), tokenizer, max_length, long)
+
+
+def _encoded(texts: Sequence[Text], targets: list[Any], tokenizer: Any, max_length: int, long: Long) -> "Dataset":
+    from datasets import Dataset, concatenate_datasets
+
+    parts, done = list[Dataset](), 0
+    # Lists of numbers take many times the memory of a Dataset, which long documents read as a whole can fill.
+    for columns in _by_portion(texts, tokenizer, max_length, long):
+        count = len(columns["length"])
+        parts.append(Dataset.from_dict({**columns, "labels": targets[done : done + count]}))
+        done += count
+    return concatenate_datasets(parts)
 
 
 def encode_texts(texts: Sequence[Text], tokenizer: Any, max_length: int) -> dict[str, list[Any]]:
