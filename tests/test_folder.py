@@ -125,7 +125,7 @@ def current_umask():
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_workplace_leaves_nothing_after_an_error(tmp_path, error):
-    with pytest.raises(error), workplace(tmp_path / "out") as place:
+    with pytest.raises(error), workplace(tmp_path / "runs" / "out") as place:
         (place / "half").write_text("x")
         raise error
     assert list(tmp_path.iterdir()) == []

@@ -26,6 +26,7 @@ def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
     # Where it is a link, what it leads to is replaced, so that a large disk stays the one that is written to.
     folder = folder.resolve()
     place = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+    made = [parent for parent in place.parents if not parent.exists()]
     try:
         with writing(folder):
             place.mkdir(parents=True)
@@ -38,6 +39,10 @@ def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
             _move(place, folder)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        # After an error nothing is in them.
+        with contextlib.suppress(OSError):
+            for parent in made:
+                parent.rmdir()
 
 
 @contextlib.contextmanager
