@@ -4,17 +4,19 @@ import importlib.util
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import made_up, settings
+from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from test_trainer import CPU
 
 from classifine import TextClassifier, run
 from classifine.config import Model, Train, build
-from classifine.data.encode import pad_id
+from classifine.data.encode import encode_names, pad_id, tokenise
 from classifine.data.seen import count_seen
 from classifine.errors import ConfigError, ModelError, TrainingError
 from classifine.labels import Labels
@@ -27,7 +29,7 @@ from classifine.train.choose import FEW_PER_CLASS, choose
 from classifine.train.contrast import TEMPERATURE, pair_loss
 from classifine.train.few import features, learn
 from classifine.train.method import Labelled, choose_method, learnable
-from classifine.train.probe import END, STRENGTHS, TIMES, fit_head, fit_probe, with_names
+from classifine.train.probe import END, STRENGTHS, TIMES, fit_head, fit_probe, joined, times_of
 from classifine.train.trainer import in_parts, train
 from classifine.use import export
 
@@ -113,16 +115,18 @@ def test_names_of_labels_are_learned_from_unless_rows_left_out_speak_against_it(
     np.testing.assert_array_equal(swapped.weight, without.weight)
     # A row of each leaves nothing to tell by.
     alone = fit_probe(vectors[:3], np.arange(3), 3, "single", seed=0, names=names)
-    assert (alone.folds, alone.names) == (0, TIMES)
+    assert (alone.folds, alone.names) == (0, 1)
+    # Once it was decided, rows left out are not asked again.
+    names = names[[1, 2, 0]]
+    assert fit_probe(vectors, targets, 3, "single", seed=0, names=names, asked=False).names == TIMES
 
 
-def test_names_of_several_labels_have_one_each():
+def test_names_count_no_more_than_rows():
+    assert [times_of(rows, 5) for rows in (1, 5, 12, 20, 400)] == [1, 1, 2, 4, TIMES]
     vectors, targets = clouds(3)
-    names = np.eye(6)[:3].astype(np.float32)
-    found, own = with_names(vectors, np.eye(3, dtype=np.float32)[targets], names, 2)
-    np.testing.assert_array_equal(own[-6:], np.tile(np.eye(3), (2, 1)))
-    np.testing.assert_array_equal(found[-3:], names)
-    assert fit_probe(vectors, np.eye(3, dtype=np.float32)[targets], 3, "multi", seed=0, names=names).names == TIMES
+    found, own = joined((vectors, targets), (np.eye(6)[:3], np.arange(3)), 2)
+    np.testing.assert_array_equal(own, [*targets, 0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(found[-3:], np.eye(6)[:3])
 
 
 def test_the_loss_of_pairs_is_that_of_the_paper():
@@ -288,45 +292,88 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_others_do_not(sentences):
         assert found.record["best_epoch"] == found.record["epochs_run"]
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """What `train` was given, each time that few labels had steps."""
+    found = []
+    monkeypatch.setattr("classifine.train.few.train", lambda *given: found.append(given) or train(*given))
+    return found
+
+
 @pytest.mark.parametrize(
     ("method", "long"),
-    [
-        ("probe", "truncate"),
-        ("probe", "windows"),
-        ("lp-ft", "truncate"),
-        ("lp-ft", "windows"),
-        ("contrastive", "truncate"),
-    ],
-)
-def test_what_labels_are_called_is_learned_from(sentences, monkeypatch, method, long):
-    trained = []
-    monkeypatch.setattr("classifine.train.few.train", lambda *given: trained.append(given) or train(*given))
+    [("probe", "truncate"), ("probe", "windows"), ("lp-ft", "truncate"), ("lp-ft", "windows"), ("contrastive", "truncate")],
+)  # fmt: skip
+def test_what_labels_are_called_is_learned_from(sentences, monkeypatch, trained, method, long):
     monkeypatch.setattr("classifine.train.probe.DOUBT", math.inf)  # names of a random network's words tell nothing
+    headed = []
+    monkeypatch.setattr(
+        "classifine.train.few.fit_head", lambda *given: headed.append(len(given[1])) or fit_head(*given)
+    )
     own = taught(sentences, method, long=long, max_length=8 if long == "windows" else 32)._saved
     rows, names = len(TEXTS) - 6, TIMES * len(own.labels)
-    assert [len(given[1]) for given in trained] == ([] if method == "probe" else [rows + names, len(TEXTS) + names])
-    assert (own.record["recipe"]["label_names"], own.record["probe"]["names"]) == (True, TIMES)
+    read = names if method == "lp-ft" else 0
+    assert [len(given[1]) for given in trained] == ([] if method == "probe" else [rows + read, len(TEXTS) + read])
+    assert (own.record["recipe"]["name_rows"], own.record["probe"]["names"]) == (names, TIMES)
     assert own.record["calibration"]["left_out"] == (rows if method == "probe" else 0)
-    if method != "probe":
+    # Contrastive training judges each of two epochs with a head of its own, and ends with one that nobody judges.
+    last = {"probe": [], "lp-ft": [rows, len(TEXTS)], "contrastive": [rows + names, rows + names, len(TEXTS) + names]}
+    assert headed == last[method]
+    if method == "lp-ft":
         assert own.record["recipe"]["steps"] == 2 * math.ceil((rows + names) / 16)
-        told, ids = trained[0][1], [own.labels.label2id[name] for name in own.labels.names]
+        told, ids = trained[0][1], list(range(len(own.labels)))
         assert told["labels"][rows:] == ids * TIMES
+        # Among the rows, which are longer.
+        assert set(told["length"][rows:]) <= set(told["length"][:rows])
         if long == "truncate":
-            read = own.tokenizer.batch_decode(told["input_ids"][rows:], skip_special_tokens=True)
-            assert [text.replace(" ", "") for text in read] == list(own.labels.names) * TIMES
+            texts = own.tokenizer.batch_decode(told["input_ids"][rows:], skip_special_tokens=True)
+            assert [text.replace(" ", "") for text in texts] == list(own.labels.names) * TIMES
 
 
-@pytest.mark.parametrize("off", ["setting", "rows left out", "numbers"])
-def test_what_labels_are_called_is_not_learned_from(sentences, monkeypatch, off):
-    trained, wish = [], {"label_names": False} if off == "setting" else {}
-    monkeypatch.setattr("classifine.train.few.train", lambda *given: trained.append(given) or train(*given))
+@pytest.mark.parametrize("off", ["setting", "rows left out", "numbers", "several", "weights"])
+def test_what_labels_are_called_is_not_learned_from(sentences, monkeypatch, trained, off):
+    wish = {"setting": {"label_names": False}, "weights": {"class_weights": "sqrt"}}.get(off, {})
     monkeypatch.setattr("classifine.train.probe.DOUBT", 0.0)
-    labels = [sorted(set(TOPIC)).index(label) for label in TOPIC] if off == "numbers" else TOPIC
-    own = taught(sentences, "lp-ft", labels, **wish)._saved
-    assert [len(given[1]) for given in trained] == [len(TEXTS) - 6, len(TEXTS)]
+    numbers = [sorted(set(TOPIC)).index(label) for label in TOPIC]
+    own = taught(sentences, "lp-ft", {"numbers": numbers, "several": SEVERAL}.get(off, TOPIC), warmup=5, **wish)._saved
+    rows = len(trained[0][1])
+    assert [len(given[1]) for given in trained] == [rows, len(TEXTS)]
     assert own.record["probe"]["names"] == 0
-    assert own.record["recipe"]["label_names"] == (off == "rows left out")
-    assert own.record["recipe"]["steps"] == 2 * math.ceil((len(TEXTS) - 6) / 16)
+    assert bool(own.record["recipe"]["name_rows"]) == (off == "rows left out")
+    assert own.record["recipe"]["steps"] == 2 * math.ceil(rows / 16)
+    # A number of steps is what was wished for, however many there are.
+    assert {given[4].warmup_steps for given in trained} == {5}
+
+
+def test_the_second_pass_takes_names_or_leaves_them_as_the_first_did(sentences, monkeypatch, trained):
+    given = []
+
+    def told(*values):
+        given.append(values[6:])
+        probe = fit_probe(*values)
+        monkeypatch.setattr("classifine.train.probe.DOUBT", 0.0)  # from now on rows left out would speak against them
+        return probe
+
+    monkeypatch.setattr("classifine.train.probe.DOUBT", math.inf)
+    monkeypatch.setattr("classifine.train.few.fit_probe", told)
+    own = taught(sentences, "lp-ft")._saved
+    assert [asked for _, asked in given] == [True, False]
+    assert [len(one[1]) - TIMES * len(own.labels) for one in trained] == [len(TEXTS) - 6, len(TEXTS)]
+
+
+def test_a_label_without_rows_is_known_by_its_name(sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr("classifine.train.probe.DOUBT", math.inf)
+    labels = Labels.ordered([*TOPIC, "weather"])
+    network, tokenizer = load_base(find_base(str(sentences)), labels, pooling="mean")
+    read = tokenise(TEXTS, tokenizer, 32)
+    lengths = list(map(len, read["input_ids"]))
+    rows = Dataset.from_dict({**read, "length": lengths, "labels": labels.targets(TOPIC).tolist()})
+    recipe = choose(Train(epochs=1), CPU, len(rows), 22_000_000, 32, method="lp-ft", named=len(labels))
+    learn(network, rows, None, pad_id(tokenizer), recipe, str(tmp_path), str, names=encode_names(labels, tokenizer, 32))
+    absent = labels.label2id["weather"]
+    assert network.classifier.weight[absent].abs().sum() > 0
+    learn(network, rows, None, pad_id(tokenizer), replace(recipe, name_rows=0), str(tmp_path), str)
+    assert network.classifier.weight[absent].abs().sum() == 0
 
 
 @pytest.mark.parametrize("method", ["probe", "lp-ft", "contrastive"])
@@ -454,7 +501,10 @@ def test_an_estimate_counts_all_forward_passes(sentences, tickets, monkeypatch):
     unnamed = planned(method="lp-ft", label_names=False).seconds
     assert unnamed == pytest.approx(plain.seconds + rows["train"] / 10 + again)
     # And with the names of the labels as rows.
-    more = [math.ceil((count + 3 * TIMES) / 10) - math.ceil(count / 10) for count in (rows["train"], every)]
+    more = [
+        math.ceil((count + 3 * times_of(rows["train"], 3)) / 10) - math.ceil(count / 10)
+        for count in (rows["train"], every)
+    ]
     assert planned(method="lp-ft").seconds == pytest.approx(unnamed + 3 * 2 * sum(more))
     assert planned(method="finetune", seeds=3).seconds == pytest.approx(3 * plain.seconds)
 

@@ -146,13 +146,21 @@ def test_targets_of_every_task():
     ("names", "texts"),
     [
         (("Sci/Tech", "World"), ["Sci/Tech", "World"]),
-        (("card_payment_fee", "cardArrival", "iPhone"), ["card payment fee", "card Arrival", "iPhone"]),
+        (("card_payment_fee", "R&D"), ["card payment fee", "R&D"]),
         (("1 star", "2 stars"), ["1 star", "2 stars"]),
         (("正", "負"), ["正", "負"]),
+        (("ดี", "แย่"), ["ดี", "แย่"]),
+        (("खेल", "राजनीति"), ["खेल", "राजनीति"]),
+        (("C", "Go", "Java"), ["C", "Go", "Java"]),  # one that says little, of several
+        (("topic",), ["topic"]),
         (("0", "1"), []),
+        (("A", "B"), []),
+        (("C", "Java"), []),
         (("LABEL_0", "LABEL_1"), []),
-        (("class 1", "class 2"), []),
-        (("C", "Java"), []),  # one that says nothing leaves its label behind the others
+        (("Klasse 1", "Klasse 2"), []),
+        (("class A", "class B"), []),
+        (("False", "True"), []),
+        (("No", "Yes"), []),
     ],
 )
 def test_what_labels_are_called_where_it_says_something(names, texts):

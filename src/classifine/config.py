@@ -173,7 +173,7 @@ class Train(Section):
     )
     label_names: bool = Field(
         True,
-        description="With few labels, learn from what they are called, too, as from texts of theirs, where a probe on rows left out is the better for it.",
+        description="With few labels, one a text, learn from what they are called, too, as from texts of theirs, unless a probe on rows left out is clearly the worse for it.",
     )
     epochs: int | None = Field(
         None,

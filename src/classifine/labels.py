@@ -6,6 +6,7 @@ declares an order of its own. It knows nothing about probabilities or files.
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,11 +21,10 @@ Kind = Literal["str", "int", "bool"]
 Task = Literal["single", "multi", "score"]
 # What a spreadsheet writes into a cell whose formula failed: no label, but no empty cell either.
 CELL_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
-# Where a word ends inside a name such as cardPayment.
-_WORD_ENDS = re.compile(r"(?<=[a-z]{2})(?=[A-Z])")
-# A name that says no more than its number does; and what one that says something has.
-_NUMBERED = re.compile(r"^\W*(label|class|category|cluster|topic|group|type|c|l)?\W*\d+\W*$", re.IGNORECASE)
-_LETTERS = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff]")
+# Answers to a question that is written nowhere.
+ANSWERS = frozenset(("true", "false", "yes", "no"))
+_SYLLABLES = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,17 @@ class Labels:
         return [self.names[i] for i in ids]
 
     def as_texts(self) -> list[str]:
-        """What the labels (labels,) are called, as somebody would write it; nothing where a name is none, as `7` or
-        `LABEL_0` are, or stands for a number.
+        """What the labels (labels,) are called, as somebody would write it; nothing where that says nothing of them: of
+        numbers and single letters, with one word before all of them or none, as `7` and `LABEL_0`, of truth values, and
+        where a number is answered.
         """
         if self.task == "score" or self.kind != "str":
             return []
-        texts = [" ".join(_WORD_ENDS.sub(" ", name).replace("_", " ").split()) for name in self.names]
-        return texts if all(_says_something(text) for text in texts) else []
+        texts = [" ".join(name.replace("_", " ").split()) for name in self.names]
+        words = {" ".join(_WORDS.findall(text)) for text in texts}
+        numbered = len(texts) > 1 and len(words) == 1 and words != {""}
+        few = 2 * sum(map(_has_word, texts)) <= len(texts)
+        return [] if numbered or few or {text.lower() for text in texts} <= ANSWERS else texts
 
     def values(self) -> list[Any]:
         """The names as the values that they were in the data: text, whole numbers or booleans."""
@@ -112,9 +116,10 @@ class Labels:
         return list(self.names)
 
 
-def _says_something(text: str) -> bool:
-    """Whether a name is more than a number or a letter, with or without a word for "label" before it."""
-    return bool(_LETTERS.search(_NUMBERED.sub("", text)))
+def _has_word(text: str) -> bool:
+    """Whether there are two letters at least, of a script that writes words or syllables one."""
+    letters = [letter for letter in text if unicodedata.category(letter)[0] in "LM"]
+    return len(letters) > 1 or any(unicodedata.name(letter, "").startswith(_SYLLABLES) for letter in letters)
 
 
 def _is_number(name: str) -> bool:

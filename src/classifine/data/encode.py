@@ -103,11 +103,11 @@ def encode(split: Split, tokenizer: Any, labels: Labels, max_length: int, long: 
 
 
 def encode_names(labels: Labels, tokenizer: Any, max_length: int, long: Long = TRUNCATE) -> "Dataset | None":
-    """What the labels are called as rows of theirs, one of each in their order; None where that says nothing."""
-    if not (texts := labels.as_texts()):
-        return None
-    own = labels.names if labels.task == "single" else [(name,) for name in labels.names]
-    return _encoded(texts, labels.targets(own).tolist(), tokenizer, max_length, long)
+    """What the labels of a single-label task are called as rows of theirs, one of each in their order; None where that says
+    nothing.
+    """
+    texts = labels.as_texts()
+    return _encoded(texts, list(range(len(texts))), tokenizer, max_length, long) if texts else None
 
 
 def _encoded(texts: Sequence[Text], targets: list[Any], tokenizer: Any, max_length: int, long: Long) -> "Dataset":

@@ -26,9 +26,10 @@ def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
     # Where it is a link, what it leads to is replaced, so that a large disk stays the one that is written to.
     folder = folder.resolve()
     place = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
-    made = [parent for parent in place.parents if not parent.exists()]
+    made = list[Path]()
     try:
         with writing(folder):
+            made = [parent for parent in place.parents if not parent.exists()]
             place.mkdir(parents=True)
         with writing(folder, DISK):
             yield place
@@ -37,12 +38,12 @@ def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
             if folder.exists() and not replace:
                 raise _beside(place, folder)
             _move(place, folder)
-    finally:
+    except BaseException:
         shutil.rmtree(place, ignore_errors=True)
-        # After an error nothing is in them.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # where another run writes beside it
             for parent in made:
                 parent.rmdir()
+        raise
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from classifine.config import Model, Train
 from classifine.data.encode import Kind
 from classifine.labels import Task
 from classifine.train.hardware import Hardware, attention_on
-from classifine.train.probe import TIMES
+from classifine.train.probe import times_of
 from classifine.train.recipe import Method, Recipe
 from classifine.train.wishes import COSTS, checked_metric
 
@@ -91,8 +91,8 @@ def choose(
 ) -> Recipe:
     """The recipe for `rows` training rows of such texts, and a network of `parameters` weights on such a base.
 
-    Where validation rows are `spare`, methods for few labels learn from them, too, in the end, and from the names of
-    so many labels as are `named`.
+    Where validation rows are `spare`, methods for few labels learn from them, too, in the end. They learn from names of
+    labels where so many are `named`.
 
     Raises ConfigError where a wish cannot be met, such as bf16 on hardware without it.
     """
@@ -104,8 +104,10 @@ def choose(
     batch = config.batch_size or (FEW_BATCH if method == "lp-ft" else BATCH)
     # Of several GPUs each reads as many rows.
     batch = max(1, batch // hardware.devices) * hardware.devices
-    names = named if few and config.label_names else 0
-    steps = 0 if method == "probe" else epochs * math.ceil((rows + TIMES * names) / batch)
+    names = _name_rows(config, rows, named) if few and task == "single" else 0
+    # Contrastive training would draw a name to its own copies, so there the head alone learns from them.
+    read = rows + (names if method == "lp-ft" else 0)
+    steps = 0 if method == "probe" else epochs * math.ceil(read / batch)
     attention, attention_dropout = attention_on(hardware)
     adapted = model.adapter is not None
     whole = _rate(parameters, task, texts, few)
@@ -144,10 +146,20 @@ def choose(
         stride=model.stride if model.long == "windows" else None,
         similarity_pairs=_similarity_pairs(config, model, rows) if sentence_encoder and texts == "pairs" else 0,
         new_words=new_words,
+        name_rows=names,
+        warmup=config.warmup if config.warmup < 1 else None,
         # An average of seeds is judged by validation rows in the end.
-        label_names=names > 0,
         all_rows=spare and few and config.all_rows and config.keep != "average",
     )
+
+
+def _name_rows(config: Train, rows: int, named: int) -> int:
+    """How many rows the names of labels are beside so many of theirs; none where answers cost something else than as
+    usual, which names are not to shift.
+    """
+    plain = Train()
+    usual = all(getattr(config, name) == getattr(plain, name) for name in (*COSTS, "r_drop"))
+    return named * times_of(rows, named) if named and config.label_names and usual else 0
 
 
 def _similarity_pairs(config: Train, model: Model, rows: int) -> int:

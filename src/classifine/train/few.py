@@ -23,7 +23,7 @@ from classifine.infer.torch_engine import EncoderEngine
 from classifine.say import Say
 from classifine.train.contrast import pair_loss
 from classifine.train.lesson import Validate, input_columns, labelled, targets_of, validator
-from classifine.train.probe import END, START, STRENGTHS, Probe, fit_head, fit_probe
+from classifine.train.probe import END, START, STRENGTHS, Probe, fit_head, fit_probe, joined
 from classifine.train.progress import Kept, spoken
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training, check_finite, train
@@ -41,12 +41,13 @@ def learn(
     kept: Kept | None = None,
     callbacks: Sequence[Any] = (),
     names: Any | None = None,
+    asked: bool = True,
 ) -> tuple[Training, Probe]:
     """Fit a `model.pooled` network in place by one of the methods for few labels; arguments as `trainer.train` has them.
 
     The probe that comes with it is the one on the encoder as it came. Without `validation` rows nothing is judged, and
     the history tells of losses alone. `names`, what the labels are called, as `data.encode.encode_names` makes them, are
-    learned from as rows are, if the probe is the better for it.
+    learned from as rows are, unless the probe is clearly the worse for it on rows left out, if these are `asked`.
     """
     start = time.monotonic()
     network.to(recipe.device)
@@ -55,9 +56,10 @@ def learn(
     found = features(network, rows, pad_id, recipe.precision)
     strengths = (START,) if recipe.method == "lp-ft" else STRENGTHS
     called = None if names is None else features(network, names, pad_id, recipe.precision)
-    probe = fit_probe(found, targets, count, recipe.task, recipe.seed, strengths, called)
+    probe = fit_probe(found, targets, count, recipe.task, recipe.seed, strengths, called, asked)
     put_head(network, probe.weight, probe.bias)
     say(f"probe   {_in_words(probe, len(targets), called is not None)}")
+    names = names if probe.names else None
     seconds = time.monotonic() - start
     if recipe.method == "probe":
         judge = _unjudged if validation is None else validator(validation, pad_id, recipe.task, recipe.precision)
@@ -67,7 +69,9 @@ def learn(
         return training, probe
 
     held = rows if validation is None else validation
-    every = concatenate_datasets([rows, *[names] * probe.names])
+    every = rows
+    if names is not None and recipe.method == "lp-ft":
+        every = _with_names(rows, names, probe.names, recipe.seed)
     recipe = recipe.over(len(every))
     lesson = labelled(every, held, pad_id, recipe, count)
     if validation is None:
@@ -76,8 +80,11 @@ def learn(
     last = probe.strength if recipe.method == "contrastive" else END
 
     def with_head(network: Any) -> dict[str, float]:
-        found = features(network, rows, pad_id, recipe.precision)
-        put_head(network, *fit_head(found, targets, count, last))
+        taught = features(network, rows, pad_id, recipe.precision), targets
+        if names is not None:
+            own = features(network, names, pad_id, recipe.precision), targets_of(names)
+            taught = joined(taught, own if recipe.method == "contrastive" else _absent(own, targets), probe.names)
+        put_head(network, *fit_head(*taught, count, last))
         return judge(network)
 
     if recipe.method == "contrastive":
@@ -91,6 +98,28 @@ def learn(
     if not recipe.has_cost if recipe.method == "lp-ft" else validation is None:
         training = _headed(training, with_head(network))
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
+
+
+def _with_names(rows: Any, names: Any, times: int, seed: int) -> Any:
+    """Rows with names of their labels behind them, each so many times.
+
+    In batches, which are of rows of like length, names are to stand among the rows rather than among their own copies: so
+    they are said to be as long as some of these.
+    """
+    copies = concatenate_datasets([names] * times)
+    lengths = np.random.default_rng(seed).choice(rows["length"][:], len(copies))
+    copies = copies.remove_columns("length").add_column("length", lengths.tolist())
+    return concatenate_datasets([rows, copies])
+
+
+def _absent(names: tuple[NDArray[Any], NDArray[Any]], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Vectors and targets of the names whose labels have no row.
+
+    An encoder that was trained on names as well makes the better head of rows alone (AG News 0.823, with names 0.821, over
+    two draws), but a label without rows has nothing else.
+    """
+    alone = ~np.isin(names[1], targets)
+    return names[0][alone], names[1][alone]
 
 
 @contextlib.contextmanager

@@ -200,7 +200,7 @@ def _fit_once(
         compared = _compared(network, tokenizer, train_split, base, recipe, begin, say)
         parts = (train_split, validation_split)
         rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
-        names = encode_names(labels, tokenizer, recipe.max_length, recipe.reading) if recipe.label_names else None
+        names = encode_names(labels, tokenizer, recipe.max_length, recipe.reading) if recipe.name_rows else None
         begun = Weights(network) if recipe.all_rows else None
         with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
             trained = trained_weights(network if recipe.method != "probe" else network.classifier)
@@ -224,9 +224,9 @@ def _fit_once(
             every = concatenate_datasets([rows, validation])
             say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
             with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
-                # As the answers that the decision is fitted on came about.
+                # As the answers that the decision is fitted on came about: with names or without.
                 own = names if probe is not None and probe.names else None
-                last, _ = learn(network, every, None, pad_id(tokenizer), recipe, folder, _quiet, names=own)
+                last, _ = learn(network, every, None, pad_id(tokenizer), recipe, folder, _quiet, names=own, asked=False)
             _correct_prior(network, recipe, every)
             training = replace(training, seconds=round(training.seconds + last.seconds, 1))
 

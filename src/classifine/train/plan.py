@@ -19,7 +19,6 @@ from classifine.train.documents import collator, parts_of
 from classifine.train.fit import adapted, ready, seeded
 from classifine.train.losses import twice
 from classifine.train.memory import free_memory, keep_freed_memory, peak_memory_mib
-from classifine.train.probe import TIMES
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
 from classifine.train.similarity import EPOCHS
@@ -79,7 +78,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     steps = recipe.steps
     if recipe.all_rows:
         every = len(three.train) + len(three.validation)
-        names = TIMES * len(labels) if recipe.label_names else 0
+        names = recipe.name_rows if recipe.method == "lp-ft" else 0
         steps, judged = steps + recipe.over(every + names).steps, judged + 2 * every
     # A sharpness-aware step is made twice, the first time on a share of its rows.
     made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size

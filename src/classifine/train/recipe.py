@@ -31,7 +31,8 @@ class Recipe:
     and kept, by the mean of the weights along the way.
     The base's tokenizer has `new_words` more tokens than it came with (`model.vocabulary`).
     Before the labels an encoder learns how alike the texts of so many `similarity_pairs` at most are (`train.similarity`).
-    With `label_names` what the labels are called is learned from as texts of theirs, if a probe is the better for it.
+    What the labels are called is learned from as so many `name_rows` of theirs, unless rows left out speak against it.
+    `warmup` is the share of the steps that warm up; None where their number was wished for.
     With `all_rows` the network begins anew in the end and learns from validation rows, too.
     `long` is what is read of texts of more than `max_length` tokens; where it is windows, they are the rows at once, and
     `stride` is how far each starts behind the one before, as a share of it.
@@ -77,7 +78,8 @@ class Recipe:
     similarity_pairs: int = 0
     new_words: int = 0
     all_rows: bool = False
-    label_names: bool = False
+    name_rows: int = 0
+    warmup: float | None = None
 
     @property
     def has_cost(self) -> bool:
@@ -88,7 +90,9 @@ class Recipe:
     def over(self, rows: int) -> "Recipe":
         """The same number of passes over so many rows."""
         steps = self.epochs * math.ceil(rows / self.batch_size) if self.steps else 0
-        return replace(self, steps=steps, warmup_steps=round(self.warmup_steps * steps / max(self.steps, 1)))
+        return replace(
+            self, steps=steps, warmup_steps=self.warmup_steps if self.warmup is None else round(self.warmup * steps)
+        )
 
     @property
     def leaves_words(self) -> bool:
@@ -199,8 +203,10 @@ class Recipe:
             else []
         )
         names = (
-            ["the names of the labels as texts of theirs, if a probe is the better for it (--no-label-names)"]
-            if self.label_names
+            [
+                f"the names of the labels as {self.name_rows} rows of theirs, unless rows left out speak against it (--no-label-names)"
+            ]
+            if self.name_rows
             else []
         )
         if self.method == "probe":
