@@ -70,7 +70,7 @@ def learn(
 
     held = rows if validation is None else validation
     every = rows
-    if names is not None and recipe.method == "lp-ft":
+    if names is not None and recipe.names_trained_on:
         every = _with_names(rows, names, probe.names, recipe.seed)
     recipe = recipe.over(len(every))
     lesson = labelled(every, held, pad_id, recipe, count)
@@ -78,12 +78,13 @@ def learn(
         recipe, lesson = replace(recipe, metric="loss"), replace(lesson, validate=_unjudged, guess=None, shown=())
     judge = lesson.validate
     last = probe.strength if recipe.method == "contrastive" else END
+    called_in_head = names if names is None or recipe.method == "contrastive" else _absent(names, targets)
 
     def with_head(network: Any) -> dict[str, float]:
         taught = features(network, rows, pad_id, recipe.precision), targets
-        if names is not None:
-            own = features(network, names, pad_id, recipe.precision), targets_of(names)
-            taught = joined(taught, own if recipe.method == "contrastive" else _absent(own, targets), probe.names)
+        if called_in_head:
+            own = features(network, called_in_head, pad_id, recipe.precision), targets_of(called_in_head)
+            taught = joined(taught, own, probe.names)
         put_head(network, *fit_head(*taught, count, last))
         return judge(network)
 
@@ -112,14 +113,13 @@ def _with_names(rows: Any, names: Any, times: int, seed: int) -> Any:
     return concatenate_datasets([rows, copies])
 
 
-def _absent(names: tuple[NDArray[Any], NDArray[Any]], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Vectors and targets of the names whose labels have no row.
+def _absent(names: Any, targets: NDArray[Any]) -> Any:
+    """The names, as encoded, whose labels have no row.
 
     An encoder that was trained on names as well makes the better head of rows alone (AG News 0.823, with names 0.821, over
     two draws), but a label without rows has nothing else.
     """
-    alone = ~np.isin(names[1], targets)
-    return names[0][alone], names[1][alone]
+    return names.select(np.flatnonzero(~np.isin(targets_of(names), targets)))
 
 
 @contextlib.contextmanager

@@ -78,8 +78,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     steps = recipe.steps
     if recipe.all_rows:
         every = len(three.train) + len(three.validation)
-        names = recipe.name_rows if recipe.method == "lp-ft" else 0
-        steps, judged = steps + recipe.over(every + names).steps, judged + 2 * every
+        steps, judged = steps + recipe.over(every + recipe.names_trained_on).steps, judged + 2 * every
     # A sharpness-aware step is made twice, the first time on a share of its rows.
     made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
     seconds = config.train.seeds * step * (made + FORWARD * judged / recipe.batch_size)

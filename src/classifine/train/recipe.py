@@ -95,6 +95,13 @@ class Recipe:
         )
 
     @property
+    def names_trained_on(self) -> int:
+        """How many of the rows of names the network itself is trained on; contrastive training would draw a name to its own
+        copies, so there the head alone learns from them.
+        """
+        return self.name_rows if self.method == "lp-ft" else 0
+
+    @property
     def leaves_words(self) -> bool:
         """Whether the vectors of tokens stay as they came: few texts have few words, and the others would be left behind."""
         return self.method in ("lp-ft", "contrastive")
