@@ -61,6 +61,17 @@ def test_help_imports_nothing_heavy():
         assert set(done.stderr.split(",")) & set(HEAVY) == set()
 
 
+def test_a_file_that_is_not_there_is_told_without_torch(tmp_path):
+    code = "import sys\nfrom classifine.cli import main\ntry: main()\nfinally: print(','.join(sys.modules))"
+    for command in ("train", "adapt", "audit", "check"):
+        given = [command, "nofile.csv", *(["-o", "base"] if command == "adapt" else [])]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *given], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        )
+        assert (done.returncode, done.stderr) == (1, "classifine: No such file: nofile.csv. Check the path.\n")
+        assert "torch" not in done.stdout.split(",")
+
+
 def test_importing_classifine_costs_nothing():
     code = "import sys, classifine; classifine.__version__; print(','.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -6,7 +6,7 @@ What people should read goes to `say`; nothing here prints.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from classifine.config import Config
 from classifine.data.language import Language, find_language
@@ -19,9 +19,9 @@ from classifine.model.masked import save_masked
 from classifine.model.network import fastest_device
 from classifine.report.card import last_part
 from classifine.say import Say
-from classifine.train.account import versions
-from classifine.train.adapt import Adapted, fit_masked, perplexity
-from classifine.train.memory import peak_memory_mib
+
+if TYPE_CHECKING:
+    from classifine.train.adapt import Adapted
 
 MOST_HELD_OUT = 2000  # texts; the standard error of their loss is near 0.02 nats
 FORMAT = 1  # of the record
@@ -47,6 +47,9 @@ def adapt(
     texts = read_texts(sources, config.data, options.held_out, MOST_HELD_OUT, options.max_rows, config.train.seed)
     for note in texts.notes:
         say(f"data    {note}")
+    # Loading torch takes seconds, and what is wrong with the texts was told without it.
+    from classifine.train.adapt import fit_masked
+
     base, why, language = base_for(texts, config)
     if language is not None:
         say(f"data    language: {language}")
@@ -56,9 +59,9 @@ def adapt(
         record = _record(sources, config, options, texts, base, adapted)
         save_masked(place, adapted.masked, base, record)
         (place / "README.md").write_text(_card(record), encoding="utf-8")
-    before, after = adapted.before, adapted.after
-    say(f"after   held-out loss {after:.4f}, perplexity {perplexity(after):.1f} (epoch {adapted.training.best_epoch})")
-    if not after < before:
+    told = record["perplexity"]["after"]
+    say(f"after   held-out loss {adapted.after:.4f}, perplexity {told:.1f} (epoch {adapted.training.best_epoch})")
+    if not adapted.after < adapted.before:
         say("warning no epoch was better than the base as it came. Lower --learning-rate, or give more texts.")
     seconds, rate = adapted.training.seconds, adapted.training.rows_per_second
     say(
@@ -76,8 +79,12 @@ def base_for(texts: Texts, config: Config) -> tuple[Base, str, Language | None]:
 
 
 def _record(
-    sources: Sequence[str], config: Config, options: AdaptOptions, texts: Texts, base: Base, adapted: Adapted
+    sources: Sequence[str], config: Config, options: AdaptOptions, texts: Texts, base: Base, adapted: "Adapted"
 ) -> dict[str, Any]:
+    from classifine.train.account import versions
+    from classifine.train.adapt import perplexity
+    from classifine.train.memory import peak_memory_mib
+
     training = adapted.training
     return {
         "format": FORMAT,

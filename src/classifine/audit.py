@@ -15,15 +15,12 @@ from classifine.data.read import read_splits, split_of, tables_of
 from classifine.data.review import Review, read_review, reviewed_rows
 from classifine.data.write import check_target, output_form, write_rows
 from classifine.errors import ConfigError, DataError, OutputError
-from classifine.infer.embed import embed
 from classifine.model.base import choose_base
 from classifine.model.disk import workplace
 from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
 from classifine.report.curve import FEWEST
 from classifine.say import Say
-from classifine.train.hardware import look_at_hardware
-from classifine.train.wishes import check_long
 from classifine.windows import Long
 
 PACKAGES = ("cleanlab", "datasketch")
@@ -37,7 +34,6 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     """
     _check_packages()
     _check_list(output, config, overwrite)
-    check_long(config.model)
     found = read_splits(config.data)
     for note in found.notes:
         say(f"data    {note}")
@@ -45,6 +41,12 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     texts = rows.texts
     if len(texts) < 2:
         raise DataError(f"{found.train.source} has fewer than two rows with a text; expected more. Check --text.")
+    # Loading torch takes seconds, and what is wrong with the data was told without it.
+    from classifine.infer.embed import embed
+    from classifine.train.hardware import look_at_hardware
+    from classifine.train.wishes import check_long
+
+    check_long(config.model)
     language = find_language(found.train, config.data.language)
     # The sentence encoder that suits a processor sums up texts better than larger bases that were not taught to.
     base, why = choose_base(config.model.base, language.only, "cpu")

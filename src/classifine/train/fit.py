@@ -45,7 +45,7 @@ from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, train
 from classifine.train.unlearned import always, guess_alike, is_unlearned, shares_of
-from classifine.train.wishes import COSTS, check_keep, new_words_of
+from classifine.train.wishes import COSTS, changed, check_keep, new_words_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -271,8 +271,7 @@ def _compared(
 
 def in_our_way(wishes: Train, recipe: Recipe) -> bool:
     """Whether a network was fine-tuned to one label a text as we see fit: who wishes for more gets what that leads to."""
-    plain, named = Train(), ("epochs", "learning_rate", *COSTS)
-    as_chosen = all(getattr(wishes, name) == getattr(plain, name) for name in named)
+    as_chosen = not changed(wishes, ("epochs", "learning_rate", *COSTS))
     return as_chosen and recipe.method == "finetune" and recipe.task == "single"
 
 
@@ -336,7 +335,7 @@ def ready(
     as_they_come = recipe.class_weights == "none" and recipe.sampling == "natural"
     if method in ("finetune", "lp-ft") and as_they_come and (hint := uneven(rows.labels)):
         say(f"hint    {hint}")
-    if recipe.keeps_last and (config.train.metric or config.train.patience != Train().patience):
+    if recipe.keeps_last and changed(config.train, ("metric", "patience")):
         say(f"warning --metric and --patience choose the best epoch, and {method} keeps the last (--method finetune)")
     return network, tokenizer, recipe
 

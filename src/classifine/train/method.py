@@ -13,7 +13,7 @@ from classifine.errors import ConfigError
 from classifine.labels import Task
 from classifine.train.choose import FEW_PER_CLASS
 from classifine.train.recipe import Method
-from classifine.train.wishes import COSTS
+from classifine.train.wishes import COSTS, as_flags, changed
 
 # Settings of steps, which a probe does not take.
 STEPS = (
@@ -82,14 +82,11 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
     if method == "contrastive" and model.long == "windows":
         raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
-    given = [
-        name for name in ("head_rate", *COSTS, "r_drop", "keep") if getattr(config, name) != getattr(Train(), name)
-    ]
+    given = changed(config, ("head_rate", *COSTS, "r_drop", "keep"))
     if method == "contrastive" and given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ConfigError(
-            f"--method contrastive has a loss of its own and fits its head at the end, so {flags} cannot be. Drop that, "
-            "or use --method lp-ft."
+            f"--method contrastive has a loss of its own and fits its head at the end, so {as_flags(given)} cannot be. "
+            "Drop that, or use --method lp-ft."
         )
     if method == "probe":
         _check_probe(config, model)
@@ -97,9 +94,8 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
 
 def _check_probe(config: Train, model: Model) -> None:
     """ConfigError where settings of training are given to a probe, which leaves the encoder as it is."""
-    plain = Train()
-    given = [name for name in STEPS if getattr(config, name) != getattr(plain, name)]
-    given += ["adapter"] if model.adapter else []
+    given = [*changed(config, STEPS), *changed(model, ["adapter"])]
     if given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise ConfigError(f"--method probe takes no steps, so {flags} cannot be. Drop that, or use --method lp-ft.")
+        raise ConfigError(
+            f"--method probe takes no steps, so {as_flags(given)} cannot be. Drop that, or use --method lp-ft."
+        )

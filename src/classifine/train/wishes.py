@@ -4,6 +4,7 @@ Each function raises ConfigError in one sentence, before anything starts.
 """
 
 import importlib.util
+from collections.abc import Iterable
 
 from classifine.config import Model, Train
 from classifine.errors import ConfigError
@@ -20,12 +21,24 @@ METRICS: dict[Task, tuple[str, ...]] = {
 }
 
 
+def changed(settings: Model | Train, names: Iterable[str]) -> list[str]:
+    """Those of the named settings that are not as they are by default."""
+    plain = type(settings)()
+    return [name for name in names if getattr(settings, name) != getattr(plain, name)]
+
+
+def as_flags(names: Iterable[str]) -> str:
+    """The flags of settings, for a sentence."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
 def check_cost(config: Train, task: Task) -> None:
     """ConfigError where a wish about the loss cannot be met."""
-    wished = [name for name in COSTS if getattr(config, name) != getattr(Train(), name)]
+    wished = changed(config, COSTS)
     if wished and task == "score":
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in wished)
-        raise ConfigError(f"{flags} is about labels, and this task is a number. Leave it out, or name another --task.")
+        raise ConfigError(
+            f"{as_flags(wished)} is about labels, and this task is a number. Leave it out, or name another --task."
+        )
     if config.sampling != "natural" and task == "multi":
         raise ConfigError(
             "--sampling draws rows by their label, and these texts have several each. Use --class-weights balanced."
@@ -41,10 +54,8 @@ def check_cost(config: Train, task: Task) -> None:
 
 def check_adapter(model: Model) -> None:
     """ConfigError where settings of adapters stand alone, or adapters are asked for without their package."""
-    plain = Model()
     if model.adapter is None:
-        names = ("lora_rank", "lora_alpha", "lora_dropout")
-        if any(getattr(model, name) != getattr(plain, name) for name in names):
+        if changed(model, ("lora_rank", "lora_alpha", "lora_dropout")):
             raise ConfigError("--lora-rank, --lora-alpha and --lora-dropout belong to --adapter. Add it, or drop them.")
     elif importlib.util.find_spec("peft") is None:
         raise ConfigError(f"--adapter {model.adapter} needs peft: pip install 'classifine[adapters]'.")
@@ -58,7 +69,7 @@ def check_keep(config: Train) -> None:
 
 def check_long(model: Model) -> None:
     """ConfigError where a stride is named and there are no windows."""
-    if model.stride != Model().stride and model.long != "windows":
+    if changed(model, ["stride"]) and model.long != "windows":
         raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
 
 
