@@ -23,6 +23,7 @@ from classifine.train import adapt as training
 from classifine.train.choose import choose_masked
 from classifine.train.hardware import Hardware
 from classifine.train.masking import masked_once, masking_collator
+from classifine.train.start import start_at_shares
 
 # Two words in turn: what is masked follows from what stands beside it.
 WORDS = list(dict.fromkeys(word for text, _ in made_up(60, seed=1) for word in text.split()))[:40]
@@ -318,7 +319,7 @@ def test_a_batch_without_masks_teaches_nothing_and_breaks_nothing(masked, rows):
 def test_a_new_head_starts_with_how_often_each_token_occurs(base):
     with torch.random.fork_rng():
         network = load_masked(find_base(str(base))).network
-    training.start_at_shares(network, [[2, 9, 9, 9, 10, 3]], [0, 1, 2, 3, 4])
+    start_at_shares(network, [[2, 9, 9, 9, 10, 3]], [0, 1, 2, 3, 4])
     shares = network.get_output_embeddings().bias.detach().exp()
     assert float(shares.sum()) == pytest.approx(1)
     assert float(shares[9] / shares[10]) == pytest.approx(3.1 / 1.1)

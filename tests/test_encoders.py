@@ -20,8 +20,8 @@ from classifine.model.export import export_float
 from classifine.model.masked import load_masked, save_masked
 from classifine.model.network import load_base, quiet_transformers
 from classifine.model.pooled import load_pooled
-from classifine.train.adapt import start_at_shares
 from classifine.train.masking import masking_collator
+from classifine.train.start import start_at_shares
 
 TEXTS = [text for text, _ in made_up(40, seed=9)]
 SMALL = {

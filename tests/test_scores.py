@@ -14,7 +14,8 @@ from classifine.model.network import load_base, output_layer, quiet_transformers
 from classifine.train.judged import JudgedTrainer
 from classifine.train.lesson import Lesson
 from classifine.train.recipe import training_arguments
-from classifine.train.scores import exact_output, start_at_mean
+from classifine.train.scores import exact_output
+from classifine.train.start import start_at_mean
 from classifine.train.trainer import train
 
 

@@ -7,10 +7,8 @@ what is learned. It knows nothing about files, labels or saved folders.
 import math
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 
 from classifine.config import Config
@@ -31,11 +29,11 @@ from classifine.train.masking import masked_once, masking_collator
 from classifine.train.progress import Best, Weights
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe
+from classifine.train.start import start_at_shares
 from classifine.train.trainer import Training, check_finite, in_parts, start_over, walk
 
 # Held-out texts are masked anew until so many tokens were: the standard error of their loss is then near 0.06 nats.
 JUDGED_TOKENS, MOST_TIMES = 2000, 20
-SEEN_UNSEEN = 0.1  # times that a token counts as seen which no text has
 
 
 @dataclass(frozen=True)
@@ -99,21 +97,6 @@ def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say:
 def perplexity(loss: float) -> float:
     """Among how many tokens, all as likely, a network with this loss chooses."""
     return math.exp(loss) if loss < 700 else math.inf
-
-
-def start_at_shares(network: Any, rows: list[list[int]], special: list[int]) -> None:
-    """Let a new head guess each token as often as the texts have it, rather than all alike.
-
-    Its bias would take thousands of steps to learn so much by itself. Where the head has none it stays as it is.
-    """
-    size = network.config.vocab_size
-    biases = [weight for weight in network.parameters() if weight.shape == (size,)]
-    tokens = np.fromiter(chain.from_iterable(rows), np.int64)
-    counts = torch.bincount(torch.from_numpy(tokens), minlength=size).float()
-    counts[torch.tensor(special)] = 0
-    with torch.no_grad():
-        for bias in biases:
-            bias.copy_(torch.log((counts + SEEN_UNSEEN) / (counts + SEEN_UNSEEN).sum()))
 
 
 def _trained(

@@ -36,6 +36,7 @@ from classifine.train.fit import Fitted, adapted, longer, ready
 from classifine.train.lesson import Lesson, input_columns
 from classifine.train.progress import constant_guess
 from classifine.train.recipe import Recipe
+from classifine.train.start import start_at_odds
 from classifine.train.trainer import train
 
 # What tells how often two classifiers give the same answer, by task: of several labels all of them, of numbers how
@@ -98,6 +99,8 @@ def lessons(
     soft = _targets(taught, taught.train, temperature)
     rows = _encoded(texts.train, soft, tokenizer, recipe.max_length)
     held_out = _encoded(texts.held_out, _targets(taught, taught.held_out, 1.0), tokenizer, recipe.max_length)
+    if labels.task == "multi":
+        start_at_odds(network, soft.mean(axis=0), len(soft), temperature=temperature)
     lesson = _lesson(held_out, soft, taught, temperature, recipe, padding)
     with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say):
         trained = trained_weights(network)

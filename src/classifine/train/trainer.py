@@ -19,11 +19,12 @@ from classifine.train.averaging import Average
 from classifine.train.documents import collator
 from classifine.train.judged import Consistency, JudgedTrainer
 from classifine.train.lesson import Lesson, labelled, targets_of
+from classifine.train.losses import weights_of
 from classifine.train.memory import free_memory, give_back_freed_memory, keep_freed_memory
 from classifine.train.progress import Alarm, Best, History, Kept, Pace, Stalled, Weights
 from classifine.train.quicker import quicker
 from classifine.train.recipe import Recipe, training_arguments
-from classifine.train.scores import start_at_mean
+from classifine.train.start import start_at_mean, start_at_odds
 
 STALLED_STEPS = 100  # after which a rate that has taught nothing will teach nothing
 TIDY_STEPS = 50  # optimiser steps between two returns of freed memory to the system
@@ -72,7 +73,11 @@ def train(
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
-    spread = start_at_mean(network, targets_of(rows)) if recipe.task == "score" else 1.0
+    spread, targets = 1.0, targets_of(rows)
+    if recipe.task == "score":
+        spread = start_at_mean(network, targets)
+    elif recipe.task == "multi":
+        start_at_odds(network, targets.mean(axis=0), len(targets), weights_of(recipe, targets, targets.shape[1]))
     begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe, network.config.num_labels)
     lost, alarms = 0.0, list[str]()
     while True:
