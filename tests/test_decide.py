@@ -143,6 +143,15 @@ def test_thresholds_stand_scores_that_are_all_too_low_or_too_high(shift):
     assert f1[1] == pytest.approx(f1[0], abs=0.05)
 
 
+def test_no_label_is_given_that_is_hardly_likely():
+    logits = np.linspace(-9, -1.5, 300)[:, None]
+    decision = Decision("multi").fit(logits, np.arange(300)[:, None] == 150)
+    # One row in three hundred has it, and the scores add up to eight such rows: a score of 0.22 is one of a tenth.
+    assert decision.thresholds[0] > 0.2
+    known = np.where(np.arange(300) > 290, 2.0, -6.0)[:, None]
+    assert Decision("multi").fit(known, known > 0).thresholds[0] < 0.9
+
+
 def test_thresholds_where_nothing_is_true():
     assert Decision("multi").fit(np.zeros((9, 2)), np.zeros((9, 2))).thresholds == (0.5, 0.5)
 
