@@ -24,9 +24,9 @@ from classifine import run
 from classifine.config import DEFAULT_BASE, Config, build
 from classifine.data.texts import Texts
 from classifine.model.base import Base, find_base
-from classifine.model.masked import save_masked
+from classifine.model.masked import save_adapted
 from classifine.model.vocabulary import MOST
-from classifine.train.adapt import fit_masked
+from classifine.train.adapt import fit_texts
 from classifine.train.fit import fit
 
 WAYS = ("as it came", "adapted", "words", "words, adapted")
@@ -41,8 +41,8 @@ def settings(data: Path, seed: int, base: str, words: int) -> Config:
 def adapted(texts: Texts, config: Config, place: Path) -> str:
     """The folder of the default base, adapted to texts."""
     base = find_base(DEFAULT_BASE)
-    found = fit_masked(texts, base, config, 0.15, say)
-    save_masked(place, found.masked, base, record_of(base))
+    found = fit_texts(texts, base, config, 0.15, say)
+    save_adapted(place, found.network, found.tokenizer, base, record_of(base))
     return str(place)
 
 

@@ -39,11 +39,11 @@ def lines(tmp_path_factory):
     return path
 
 
-def adapted_to(folder, source, base, say=lambda line: None, **more):
+def adapted_to(folder, source, base, say=lambda line: None, options=None, new_words=0, **more):
     """Adapt the tiny base quickly; the record."""
     train = {"epochs": 4, "batch_size": 16, "learning_rate": 0.01, **more}
-    config = build({"model": {"base": str(base), "max_length": 32}, "train": train})
-    return adapting.adapt([str(source)], config, AdaptOptions(), folder, False, say)
+    config = build({"model": {"base": str(base), "max_length": 32, "new_words": new_words}, "train": train})
+    return adapting.adapt([str(source)], config, options or AdaptOptions(), folder, False, say)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_an_interruption_leaves_nothing(lines, base, tmp_path, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adapting, "save_masked", interrupted)
+    monkeypatch.setattr(adapting, "save_adapted", interrupted)
     with pytest.raises(KeyboardInterrupt):
         adapted_to(tmp_path / "out", lines, base, epochs=1)
     assert list(tmp_path.iterdir()) == []

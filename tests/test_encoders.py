@@ -10,6 +10,7 @@ from conftest import made_up
 
 from classifine import TextClassifier
 from classifine.data.encode import encode_texts, pad_id, tokenise
+from classifine.infer.detector import load_detector, share_words
 from classifine.infer.exported_engine import open_exported
 from classifine.infer.forward import logits
 from classifine.infer.masked import asked_alone
@@ -17,7 +18,7 @@ from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.export import export_float
-from classifine.model.masked import load_masked, save_masked
+from classifine.model.masked import load_masked, save_adapted
 from classifine.model.network import load_base, quiet_transformers
 from classifine.model.pooled import load_pooled
 from classifine.train.masking import masking_collator
@@ -164,10 +165,35 @@ def test_every_family_guesses_masks(encoder, tmp_path):
     assert float(found.detach()) == pytest.approx(float(network(**batch).loss.detach()), abs=1e-5)
     found.backward()
     assert all(weight.grad is not None for name, weight in network.named_parameters())
-    save_masked(tmp_path, masked, base, {})
+    save_adapted(tmp_path, masked.network, masked.tokenizer, base, {})
     for kind in (AutoModel, AutoModelForMaskedLM):
         _, about = kind.from_pretrained(tmp_path, output_loading_info=True)
         assert not about["missing_keys"]
+
+
+def test_every_family_tells_what_was_replaced(encoder, tmp_path):
+    """Every weight of it learns, the smaller network has fewer layers, and what is written is a whole encoder."""
+    from transformers import AutoModel
+
+    base = find_base(str(encoder))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, masked = load_detector(base)
+        columns = encode_texts(TEXTS, masked.tokenizer, 32)
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        batch = masking_collator(masked.tokenizer, 0.3)(rows)
+        share_words(network)
+        assert network.generator.config.num_hidden_layers == 1
+        assert network.encoder.config.num_hidden_layers == 2
+        with asked_alone(network.generator):
+            found = network(**batch)
+    found["loss"].backward()
+    assert all(weight.grad is not None for name, weight in network.named_parameters())
+    assert tied(network.generator)
+    save_adapted(tmp_path, network.encoder, masked.tokenizer, base, {})
+    _, about = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not about["missing_keys"]
+    load_base(find_base(str(tmp_path)), Labels.ordered(["a", "b"], "str"))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])

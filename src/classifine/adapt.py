@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifine.config import Config
+from classifine.config import Config, Objective
 from classifine.data.language import Language, find_language
 from classifine.data.read import from_lists
 from classifine.data.texts import Texts, read_texts
 from classifine.model.base import ADAPTED, LOCAL_FOLDER, Base, find_base, find_suited
 from classifine.model.disk import workplace
 from classifine.model.folder import check_output
-from classifine.model.masked import save_masked
+from classifine.model.masked import save_adapted
 from classifine.model.network import fastest_device
 from classifine.report.card import last_part
 from classifine.say import Say
@@ -29,11 +29,14 @@ FORMAT = 1  # of the record
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """What is asked beyond settings: the share of tokens to guess, that of texts to judge by, and how many to read."""
+    """What is asked beyond settings: the share of tokens to guess, that of texts to judge by, how many to read, and
+    whether the base is to guess masked tokens or to tell which were replaced.
+    """
 
     mask_share: float = 0.15
     held_out: float = 0.05
     max_rows: int | None = None
+    objective: Objective = "masked"
 
 
 def adapt(
@@ -48,22 +51,27 @@ def adapt(
     for note in texts.notes:
         say(f"data    {note}")
     # Loading torch takes seconds, and what is wrong with the texts was told without it.
-    from classifine.train.adapt import fit_masked
+    from classifine.train.adapt import fit_texts
 
     base, why, language = base_for(texts, config)
     if language is not None:
         say(f"data    language: {language}")
         say(f"base    {why} (--base changes it)")
     with workplace(output, overwrite) as place:
-        adapted = fit_masked(texts, base, config, options.mask_share, say)
+        adapted = fit_texts(texts, base, config, options.mask_share, say, options.objective)
         record = _record(sources, config, options, texts, base, adapted)
-        save_masked(place, adapted.masked, base, record)
+        save_adapted(place, adapted.network, adapted.tokenizer, base, record)
         (place / "README.md").write_text(_card(record), encoding="utf-8")
-    told = record["perplexity"]["after"]
-    say(f"after   held-out loss {adapted.after:.4f}, perplexity {told:.1f} (epoch {adapted.training.best_epoch})")
-    if not adapted.after < adapted.before:
-        say("warning no epoch was better than the base as it came. Lower --learning-rate, or give more texts.")
-    seconds, rate = adapted.training.seconds, adapted.training.rows_per_second
+    after, training = adapted.after, adapted.training
+    if adapted.before is None:
+        told = f"{after['recall']:.0%} of the replaced tokens found, {after['precision']:.0%} of those named were"
+        say(f"after   {told} (held-out texts, {after['replaced']:.0%} of their tokens replaced)")
+    else:
+        perplexity = record["perplexity"]["after"]
+        say(f"after   held-out loss {after['loss']:.4f}, perplexity {perplexity:.1f} (epoch {training.best_epoch})")
+        if not after["loss"] < adapted.before:
+            say("warning no epoch was better than the base as it came. Lower --learning-rate, or give more texts.")
+    seconds, rate = training.seconds, training.rows_per_second
     say(
         f"saved   {output} (trained in {seconds:.0f} s, {rate:.0f} rows/s). Next: classifine train DATA --base {output}"
     )
@@ -85,13 +93,18 @@ def _record(
     from classifine.train.adapt import perplexity
     from classifine.train.memory import peak_memory_mib
 
-    training = adapted.training
+    training, before, after = adapted.training, adapted.before, adapted.after
+    reached: dict[str, Any] = {"detection": after}
+    if before is not None:
+        told = {"before": before, "after": after["loss"]}
+        reached = {"loss": told, "perplexity": {when: perplexity(loss) for when, loss in told.items()}}
     return {
         "format": FORMAT,
         "base": base.name,
         "base_origin": base.origin,
         "adapted_from": base.adapted_from,
-        "new_head": adapted.masked.new_head,
+        "objective": options.objective,
+        "new_head": adapted.new_head,
         # Others may read it, so of paths only their last part.
         "texts": [last_part(source) for source in sources],
         "rows": {"train": len(texts.train), "held_out": len(texts.held_out)},
@@ -103,8 +116,7 @@ def _record(
         "recipe": training.recipe.as_json(),
         "max_length": training.recipe.max_length,
         "seed": training.recipe.seed,
-        "loss": {"before": adapted.before, "after": adapted.after},
-        "perplexity": {"before": perplexity(adapted.before), "after": perplexity(adapted.after)},
+        **reached,
         "history": list(training.history),
         "best_epoch": training.best_epoch,
         "epochs_run": len(training.history),
@@ -117,20 +129,34 @@ def _record(
 
 def _card(record: dict[str, Any]) -> str:
     """A short README: what this is, how it was made, how to go on."""
-    local = record["base_origin"] == LOCAL_FOLDER
+    local, guesses = record["base_origin"] == LOCAL_FOLDER, record["objective"] == "masked"
     first = record["adapted_from"] or (Path(record["base"]).name if local else record["base"])
-    head = ["---", "library_name: transformers", "pipeline_tag: fill-mask", "tags:", "- classifine"]
+    task = "fill-mask" if guesses else "feature-extraction"
+    head = ["---", "library_name: transformers", f"pipeline_tag: {task}", "tags:", "- classifine"]
     head += [] if local else [f"base_model: {record['base']}"]
-    loss, guess, rows = record["loss"], record["perplexity"], record["rows"]
-    new = " It came without a head that guesses masked tokens, and got a new one." if record["new_head"] else ""
+    share, rows, use = record["mask_share"], record["rows"], ["    classifine train DATA --base THIS_FOLDER"]
+    if guesses:
+        loss, guess = record["loss"], record["perplexity"]
+        new = " It came without a head that guesses masked tokens, and got a new one." if record["new_head"] else ""
+        what = f"to guess {share:.0%} of their tokens (masked-language modelling, Gururangan et al. 2020).{new}"
+        table = [
+            f"| on {rows['held_out']:,} held-out texts | before | after |", "| --- | --- | --- |",
+            f"| loss of a masked token (nats) | {loss['before']:.4f} | {loss['after']:.4f} |",
+            f"| perplexity | {guess['before']:.1f} | {guess['after']:.1f} |",
+        ]  # fmt: skip
+        use.append('    classifine fill-mask "a [MASK] text" --base THIS_FOLDER')
+    else:
+        found = record["detection"]
+        what = (
+            f"to tell which of their tokens a small network had replaced, which guessed {share:.0%} of them (ELECTRA, "
+            "Clark et al. 2020). It has no head that guesses masked tokens."
+        )
+        table = [
+            f"| on {rows['held_out']:,} held-out texts | |", "| --- | --- |",
+            f"| replaced tokens that it names | {found['recall']:.1%} |",
+            f"| tokens it names that were replaced | {found['precision']:.1%} |",
+        ]  # fmt: skip
     return "\n".join([
-        *head, "---", "", f"# {first}, adapted", "",
-        f"{first} trained on {rows['train']:,} unlabelled texts to guess {record['mask_share']:.0%} of their tokens "
-        f"(masked-language modelling, Gururangan et al. 2020).{new}", "",
-        f"| on {rows['held_out']:,} held-out texts | before | after |", "| --- | --- | --- |",
-        f"| loss of a masked token (nats) | {loss['before']:.4f} | {loss['after']:.4f} |",
-        f"| perplexity | {guess['before']:.1f} | {guess['after']:.1f} |", "",
-        "It is a base model, not a classifier:", "",
-        "    classifine train DATA --base THIS_FOLDER", '    classifine fill-mask "a [MASK] text" --base THIS_FOLDER', "",
-        f"How it was made is in {ADAPTED}.", "",
+        *head, "---", "", f"# {first}, adapted", "", f"{first} trained on {rows['train']:,} unlabelled texts {what}", "",
+        *table, "", "It is a base model, not a classifier:", "", *use, "", f"How it was made is in {ADAPTED}.", "",
     ])  # fmt: skip

@@ -21,6 +21,7 @@ Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 Searched = Literal[
     "base", "learning_rate", "epochs", "batch_size", "weight_decay", "schedule", "warmup", "head_rate", "optimizer"
 ]
+Objective = Literal["masked", "replaced"]
 LongTexts = Literal["truncate", "head-tail", "windows"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -133,7 +133,7 @@ def _threshold(scores: Floats, true: NDArray[np.bool_]) -> float:
     times = (count + MIN_POSITIVE) / (scores.sum() + MIN_POSITIVE)
     expected = np.minimum(1.0, scores * times)
     likely = (count * true + TRUSTED_ROWS * expected) / (count + TRUSTED_ROWS)
-    return max(_best_threshold(scores, likely), min(LEAST_LIKELY / times, HALF))
+    return max(_best_threshold(scores, likely), float(min(LEAST_LIKELY / times, HALF)))
 
 
 def _coolest(decision: Decision, logits: Floats, true: Floats) -> float:

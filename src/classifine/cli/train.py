@@ -21,7 +21,7 @@ from classifine.cli.flags import (
     with_settings,
 )
 from classifine.cli.streams import answer, say, saying_flags_of
-from classifine.config import build
+from classifine.config import Objective, build
 from classifine.errors import ConfigError
 from classifine.settings import load_toml, merge, nested
 
@@ -202,6 +202,10 @@ def adapt(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the adapted base that is in that folder.")
     ] = False,
+    objective: Annotated[
+        Objective,
+        typer.Option(help="What is learned: to guess masked tokens, or to tell which another network replaced."),
+    ] = "masked",
     mask_share: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the tokens to guess.")] = 0.15,
     held_out: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
@@ -224,11 +228,14 @@ def adapt(
     Files may be of any form that `train` reads, and columns are found as there (of a pair each text counts as one);
     labels are ignored. Empty texts and exact copies are left out. The base is the one that `train` would choose, and
     the epoch that guesses best on the texts held out is kept.
+
+    With --objective replaced a part of the base guesses tokens, and the base learns to tell which of its tokens were
+    replaced by such a guess. That teaches more of how things are said, as grammar. The last epoch is kept.
     """
     from classifine import adapt as adapting
 
     config = build(nested(settings or {}))
-    options = adapting.AdaptOptions(mask_share, held_out, max_rows)
+    options = adapting.AdaptOptions(mask_share, held_out, max_rows, objective)
     record = adapting.adapt(texts, config, options, output, overwrite, saying_flags_of(adapt))
     answer(as_json, {"folder": str(output), **record}, [output])
 

@@ -24,8 +24,8 @@ NOT_ASKED = -100  # in the place of a target; what transformers' collators write
 def asked_alone(network: Any) -> Iterator[None]:
     """While it is open, `network(labels=..., **inputs)` scores the places that have a label and no others.
 
-    It then answers with `loss`, the mean over these places (0 where there are none), and `sums` (rows, 2), for each row
-    the sum of its losses and the number of its places. For networks whose head works on each state by itself.
+    It then answers with `loss`, the mean over these places (0 where there are none), `sums` (rows, 2), for each row
+    the sum of its losses and the number of its places, and `logits` (places, tokens). For networks whose head works on each state by itself.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -46,7 +46,7 @@ def asked_alone(network: Any) -> Iterator[None]:
         losses = cross_entropy(output["logits"].float(), labels[rows, places], reduction="none")
         sums = torch.zeros(len(labels), 2, device=losses.device)
         sums.index_add_(0, rows, torch.stack([losses.detach(), torch.ones_like(losses)], dim=1))
-        return {"loss": losses.sum() / max(len(losses), 1), "sums": sums}
+        return {"loss": losses.sum() / max(len(losses), 1), "sums": sums, "logits": output["logits"]}
 
     handles = [
         network.register_forward_pre_hook(ask, with_kwargs=True),
@@ -63,7 +63,7 @@ def asked_alone(network: Any) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class MaskedEngine:
-    """A network inside `asked_alone`; its batches have a column `targets` with each masked token's id + 1, else 0.
+    """A network inside `asked_alone`, or one that has such inside, with `width` sums of each row; its batches have a column `targets` with each masked token's id + 1, else 0.
 
     Beyond what a text's tokens need, 0 is also what a batch is padded with.
     """
@@ -75,7 +75,7 @@ class MaskedEngine:
     tokens: int = BATCH_TOKENS
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        """For each row of a batch the sum of its losses and the number of its masked tokens."""
+        """For each row of a batch its `sums`: first the sum of its losses and the number of its masked tokens."""
         targets = batch["targets"]
         inputs = {name: values for name, values in batch.items() if name != "targets"}
         inputs["labels"] = np.where(targets > 0, targets - 1, NOT_ASKED)

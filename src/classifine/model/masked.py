@@ -26,8 +26,10 @@ class Masked:
     new_head: bool
 
 
-def load_masked(base: Base, attention: str | None = None, attention_dropout: bool = True) -> Masked:
-    """A base with the head that guesses masked tokens, in float32.
+def load_masked(
+    base: Base, attention: str | None = None, attention_dropout: bool = True, layers: int | None = None
+) -> Masked:
+    """A base with the head that guesses masked tokens, in float32; with its first `layers` alone, if that is given.
 
     A head that the base lacks is drawn from torch's generator: seed it before; its last layer is that of the input
     embeddings. `attention` names transformers' implementation, None leaves the choice to it. Raises ModelError where
@@ -45,6 +47,8 @@ def load_masked(base: Base, attention: str | None = None, attention_dropout: boo
         kept = {name: getattr(config, name) for name in ATTENTION_DROPOUT if hasattr(config, name)}
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
+        if layers is not None:
+            _cut(config, layers)
         network, missing = _load(base, config, attention)
         # A new last layer that is not tied would be noise. (The oldest transformers' CamemBERT lacks the setting.)
         if missing and not getattr(config, "tie_word_embeddings", False):
@@ -60,6 +64,13 @@ def load_masked(base: Base, attention: str | None = None, attention_dropout: boo
     return Masked(network, tokenizer, bool(missing))
 
 
+def _cut(config: Any, layers: int) -> None:
+    """Let a network of `config` have so many layers."""
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):  # one for each, in some families
+        config.layer_types = config.layer_types[:layers]
+
+
 def _load(base: Base, config: Any, attention: str | None) -> tuple[Any, set[str]]:
     from transformers import AutoModelForMaskedLM
 
@@ -69,17 +80,16 @@ def _load(base: Base, config: Any, attention: str | None) -> tuple[Any, set[str]
     return network, set(found["missing_keys"])
 
 
-def save_masked(place: Path, masked: Masked, base: Base, record: dict[str, Any]) -> None:
-    """Write network, tokenizer and record into `place`; what `base` has and this head does not use comes along."""
-    network = masked.network
+def save_adapted(place: Path, network: Any, tokenizer: Any, base: Base, record: dict[str, Any]) -> None:
+    """Write network, tokenizer and record into `place`; what `base` has and this network does not use comes along."""
     with quiet_transformers():
         network.save_pretrained(place, state_dict={**network.state_dict(), **_unused(network, base)})
-        masked.tokenizer.save_pretrained(place)
+        tokenizer.save_pretrained(place)
     write_json(place / ADAPTED, record)
 
 
 def _unused(network: Any, base: Base) -> dict[str, Any]:
-    """Weights of the base's encoder that a network for masks leaves out, as its pooler, by their names in a checkpoint.
+    """Weights of the base's encoder that an adapted network leaves out, as its pooler, by their names in a checkpoint.
 
     Classifiers of BERT's family read them: without, `train` would begin with others than the base's.
     """
@@ -87,8 +97,9 @@ def _unused(network: Any, base: Base) -> dict[str, Any]:
 
     with quiet_transformers(), loading(base.name, role=ROLE):
         encoder, found = AutoModel.from_pretrained(base.folder, dtype="float32", **LOCAL, output_loading_info=True)
-    here, prefix = network.base_model.state_dict(), network.base_model_prefix
+    here = network.base_model.state_dict()
+    prefix = "" if network.base_model is network else f"{network.base_model_prefix}."
     return {
-        f"{prefix}.{name}": weight for name, weight in encoder.state_dict().items()
+        f"{prefix}{name}": weight for name, weight in encoder.state_dict().items()
         if name not in here and name not in found["missing_keys"]
     }  # fmt: skip

@@ -1,23 +1,27 @@
-"""A base model taught the words of the user's own texts: it guesses masked tokens of them, as in its pre-training.
+"""A base model taught the words of the user's own texts: it guesses masked tokens of them, as in its pre-training, or
+tells which of their tokens somebody else guessed.
 
-Gururangan et al. 2020, "Don't Stop Pretraining" (arXiv 2004.10964). The steps are those of a classifier's training but for
-what is learned. It knows nothing about files, labels or saved folders.
+Gururangan et al. 2020, "Don't Stop Pretraining" (arXiv 2004.10964); Clark et al. 2020, "ELECTRA" (arXiv 2003.10555). The
+steps are those of a classifier's training but for what is learned. It knows nothing about files, labels or saved folders.
 """
 
 import math
 import tempfile
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from classifine.config import Config
+from classifine.config import Config, Objective
 from classifine.data.encode import encode_texts, pad_id
 from classifine.data.texts import Texts
 from classifine.errors import DataError
+from classifine.infer.detector import SUMS, load_detector, share_words
+from classifine.infer.forward import logits
 from classifine.infer.masked import MaskedEngine, asked_alone, mean_loss
 from classifine.model.base import Base
-from classifine.model.masked import Masked, load_masked
+from classifine.model.masked import load_masked
 from classifine.model.network import quiet_transformers
 from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
@@ -27,7 +31,7 @@ from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import Lesson, Validate
 from classifine.train.masking import masked_once, masking_collator
 from classifine.train.progress import Best, Weights
-from classifine.train.quicker import quicker
+from classifine.train.quicker import narrow_stream, quicker
 from classifine.train.recipe import Recipe
 from classifine.train.start import start_at_shares
 from classifine.train.trainer import Training, check_finite, in_parts, start_over, walk
@@ -40,58 +44,88 @@ JUDGED_TOKENS, MOST_TIMES = 2000, 20
 class Adapted:
     """A base with what its training left behind; `before` is its loss on held-out texts as it came, in nats a token.
 
-    `cut` is the number of texts that were longer than the recipe's `max_length`, or as long.
+    `network` guesses masked tokens, where that is what it learned, by a `new_head` if it came without one; else it is an
+    encoder without a head, and nothing is known of it `before`. `cut` is the number of texts that were longer than the
+    recipe's `max_length`, or as long.
     """
 
-    masked: Masked
+    network: Any
+    tokenizer: Any
     training: Training
-    before: float
     cut: int
+    new_head: bool = False
+    before: float | None = None
 
     @property
-    def after(self) -> float:
-        """The same of the epoch that was kept."""
-        return float(self.training.history[self.training.best_epoch - 1]["validation"]["loss"])
+    def after(self) -> dict[str, float]:
+        """What held-out texts say of the epoch that was kept."""
+        return dict(self.training.history[self.training.best_epoch - 1]["validation"])
 
 
-def fit_masked(texts: Texts, base: Base, config: Config, mask_share: float, say: Say) -> Adapted:
-    """Train a base on texts, a `mask_share` of whose tokens it is to guess; the epoch that is best on the held-out stays.
+def fit_texts(
+    texts: Texts, base: Base, config: Config, mask_share: float, say: Say, objective: Objective = "masked"
+) -> Adapted:
+    """Train a base on texts, a `mask_share` of whose tokens it is to guess, or to tell from the guesses of another.
 
-    Raises ModelError where the base cannot learn this, TrainingError where it diverges.
+    Of guesses the epoch that is best on the held-out stays, else the last: the better the other one guesses, the harder
+    they are to tell. Raises ModelError where the base cannot learn this, TrainingError where it diverges.
     """
     from datasets import Dataset
 
     hardware, max_length = look_at_hardware(), base.max_length(config.model.max_length)
-    with seeded(config.train.seed), tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        masked = load_masked(base, *attention_on(hardware))
-        network = masked.network
-        words = wanted_words(masked.tokenizer, texts.train, config.model.new_words)
-        weights = network.num_parameters()  # as it came: the rate is for its encoder
-        tokenizer = give_words(network, masked.tokenizer, words)
-        masked = replace(masked, tokenizer=tokenizer)
+    detecting = objective == "replaced"
+    with (
+        seeded(config.train.seed),
+        tempfile.TemporaryDirectory() as folder,
+        quiet_transformers(),
+        ExitStack() as opened,
+    ):
+        network, guessing, tokenizer, new_head = (_detector if detecting else _guesser)(base, *attention_on(hardware))
+        words = wanted_words(tokenizer, texts.train, config.model.new_words)
+        weights = network.base_model.num_parameters()  # as it came: the rate is for its encoder
+        tokenizer = give_words(guessing, tokenizer, words)
         recipe = choose_masked(
-            config.train, hardware, len(texts.train), weights, max_length, masked.new_head,
-            len(words.pieces),
-        )  # fmt: skip
-        _tell(base, masked, recipe, mask_share, say)
+            config.train, hardware, len(texts.train), weights, max_length, new_head and not detecting, len(words.pieces)
+        )
+        _tell(base, weights, new_head, recipe, mask_share, objective, say)
         columns = encode_texts(texts.train, tokenizer, max_length)
         if cut := sum(length >= max_length for length in columns["length"]):
             say(f"        {cut} texts are that long or longer, and what is beyond is not read")
         held_out = _held_out(texts.held_out, tokenizer, max_length, mask_share, recipe.seed)
-        if masked.new_head:
-            start_at_shares(network, columns["input_ids"], tokenizer.all_special_ids)
+        if new_head:
+            start_at_shares(guessing, columns["input_ids"], tokenizer.all_special_ids)
         rows, judged = Dataset.from_dict(columns), Dataset.from_dict(held_out)
         del columns  # lists of numbers take many times the memory
-        validate = _validator(held_out, pad_id(tokenizer), recipe.precision)
-        with asked_alone(network):
+        opened.enter_context(asked_alone(guessing))
+        before, filler = None, pad_id(tokenizer)
+        if detecting:
+            share_words(network)
+            if recipe.device == "cpu":
+                opened.enter_context(narrow_stream(guessing))
+            lesson = Lesson(_answers(held_out, filler, recipe), None, math.inf, ("precision", "recall"))
+        else:
+            validate = _guesses(held_out, filler, recipe.precision)
             with quicker(network, recipe):
                 before = validate(network.to(recipe.device))["loss"]
             say(f"before  held-out loss {before:.4f}, perplexity {perplexity(before):.1f}")
-            training = _trained(
-                network, rows, judged, masking_collator(tokenizer, mask_share), validate, recipe, folder, say
-            )
+            lesson = Lesson(validate, None, math.inf, ("perplexity",))
+        collate, patience = masking_collator(tokenizer, mask_share), None if detecting else recipe.patience
+        training = _trained(network, rows, judged, collate, lesson, patience, recipe, folder, say)
     check_finite(network, "--learning-rate")
-    return Adapted(masked, training, before, cut)
+    if detecting:
+        return Adapted(network.encoder, tokenizer, training, cut)
+    return Adapted(network, tokenizer, training, cut, new_head, before)
+
+
+def _guesser(base: Base, *given: Any) -> tuple[Any, Any, Any, bool]:
+    """(what is trained, what of it guesses masked tokens, tokenizer, whether that guesses by a new head)."""
+    masked = load_masked(base, *given)
+    return masked.network, masked.network, masked.tokenizer, masked.new_head
+
+
+def _detector(base: Base, *given: Any) -> tuple[Any, Any, Any, bool]:
+    network, masked = load_detector(base, *given)
+    return network, masked.network, masked.tokenizer, masked.new_head
 
 
 def perplexity(loss: float) -> float:
@@ -100,12 +134,13 @@ def perplexity(loss: float) -> float:
 
 
 def _trained(
-    network: Any, rows: Any, judged: Any, collate: Any, validate: Validate, recipe: Recipe, folder: str, say: Say
-) -> Training:
-    begun, lesson = Weights(network), Lesson(validate, None, math.inf, ("perplexity",))
+    network: Any, rows: Any, judged: Any, collate: Any, lesson: Lesson, patience: int | None, recipe: Recipe, folder: str,
+    say: Say,
+) -> Training:  # fmt: skip
+    begun = Weights(network)
     while True:
         try:
-            return walk(network, rows, judged, recipe, folder, say, collate, lesson, Best("loss", recipe.patience))
+            return walk(network, rows, judged, recipe, folder, say, collate, lesson, Best("loss", patience))
         except torch.OutOfMemoryError:
             recipe = in_parts(recipe, say)
         start_over(network, begun)
@@ -125,7 +160,7 @@ def _held_out(texts: Any, tokenizer: Any, max_length: int, share: float, seed: i
     return result
 
 
-def _validator(held_out: dict[str, list[list[int]]], filler: int, precision: str) -> Validate:
+def _guesses(held_out: dict[str, list[list[int]]], filler: int, precision: str) -> Validate:
     def validate(network: Any) -> dict[str, float]:
         loss = mean_loss(MaskedEngine(network, precision), held_out, filler)
         return {"loss": loss, "perplexity": perplexity(loss)}
@@ -133,10 +168,34 @@ def _validator(held_out: dict[str, list[list[int]]], filler: int, precision: str
     return validate
 
 
-def _tell(base: Base, masked: Masked, recipe: Recipe, mask_share: float, say: Say) -> None:
-    say(f"base    {base.name} ({masked.network.num_parameters() / 1e6:.1f}M weights), from {base.origin} (--base)")
-    if masked.new_head:
+def _answers(held_out: dict[str, list[list[int]]], filler: int, recipe: Recipe) -> Validate:
+    def validate(network: Any) -> dict[str, float]:
+        # What the other one guesses is drawn alike for each epoch, and takes nothing from the draws of training.
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            found = logits(MaskedEngine(network, recipe.precision, width=len(SUMS)), held_out, filler)
+        sums = dict(zip(SUMS, found.astype(float).sum(axis=0), strict=True))
+        return {
+            "loss": float(sums["loss"] / sums["tokens"]),
+            "precision": float(sums["found"] / max(sums["named"], 1)),
+            "recall": float(sums["found"] / max(sums["replaced"], 1)),
+            "replaced": float(sums["replaced"] / sums["tokens"]),
+            "perplexity": perplexity(float(sums["guess_loss"] / sums["guesses"])),
+        }
+
+    return validate
+
+
+def _tell(
+    base: Base, weights: int, new_head: bool, recipe: Recipe, mask_share: float, objective: Objective, say: Say
+) -> None:
+    say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
+    if new_head and objective == "masked":
         say("        it comes without a head that guesses masked tokens, and gets a new one over its own embeddings")
+    if objective == "replaced":
+        say(
+            f"        a third of its layers guesses {mask_share:.0%} of the tokens, and it learns to tell which (--objective)"
+        )
     lines = (
         *recipe.vocabulary_in_words,
         f"{recipe.epochs} epochs of {recipe.steps // recipe.epochs} steps, batches of {recipe.batch_size} (--epochs, --batch-size)",
