@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def adapted(way: Way, texts: list[Path], runs: Path) -> tuple[list[str], float]:
     """(flags that name the base, seconds of adapting it), of now or an earlier run of the script."""
     if way.adapt is None:
         return [], 0.0
-    name = "-".join(["english" if way.texts else way.name, *(flag.strip("-") for flag in way.adapt), "base"])
+    which = f"{zlib.crc32(repr(way.texts).encode()):08x}" if way.texts else way.name
+    name = "-".join([which, *(flag.strip("-") for flag in way.adapt), "base"])
     folder, took = runs / name, runs / f"{name}.json"
     if not took.exists():
         seconds = called(
@@ -125,10 +127,13 @@ def main() -> None:
             def run(way: Way = way, title: str = title, seed: int = seed) -> dict[str, Any]:
                 return measure(way, title, seed, args.data, args.runs)
 
-            asked = {"adapt": list(way.adapt) if way.adapt is not None else None, "train": list(way.train)}
+            asked: dict[str, Any] = {
+                "adapt": list(way.adapt) if way.adapt is not None else None, "train": list(way.train),
+                **({"texts": list(way.texts)} if way.texts else {}),
+            }  # fmt: skip
             found.append(kept.measured(run, way=title, seed=seed, **asked))
         # The first runs kept no MCC.
-        columns = [spread([one[key] for one in found]) if key in found[-1] else "" for key in METRICS]
+        columns = [spread([one[key] for one in found]) if all(key in one for one in found) else "" for key in METRICS]
         columns.append("" if way.chosen_on_test else spread([one["tfidf"] for one in found]))
         columns += [spread([one[key] for one in found], 1) for key in ("adapting_minutes", "minutes")]
         print(f"| {title} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |", flush=True)

@@ -148,8 +148,15 @@ def test_no_label_is_given_that_is_hardly_likely():
     decision = Decision("multi").fit(logits, np.arange(300)[:, None] == 150)
     # One row in three hundred has it, and the scores add up to eight such rows: a score of 0.22 is one of a tenth.
     assert decision.thresholds[0] > 0.2
-    known = np.where(np.arange(300) > 290, 2.0, -6.0)[:, None]
-    assert Decision("multi").fit(known, known > 0).thresholds[0] < 0.9
+
+
+def test_scores_that_are_far_too_high_leave_the_threshold_where_it_is_best(monkeypatch):
+    # As of class weights: fifty times too high, a tenth of them would be above any score.
+    logits, true = drawn_truth(1000, 0.02, 5)
+    found = Decision("multi").fit(logits + np.log(50), true.astype(np.float32)).thresholds
+    monkeypatch.setattr("classifine.decide.LEAST_LIKELY", 0.0)
+    assert found == Decision("multi").fit(logits + np.log(50), true.astype(np.float32)).thresholds
+    assert found[0] > 0.5
 
 
 def test_thresholds_where_nothing_is_true():

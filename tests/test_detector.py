@@ -11,11 +11,13 @@ from test_adapt import LINES, adapted_to, lines  # noqa: F401  # the fixture
 from classifine import cli
 from classifine.adapt import AdaptOptions
 from classifine.data.encode import encode_texts
-from classifine.errors import ModelError
+from classifine.errors import ConfigError, ModelError, TrainingError
 from classifine.infer.detector import GUESSING, SUMS, load_detector, share_words
 from classifine.infer.fill import fill_mask
 from classifine.infer.masked import NOT_ASKED, asked_alone
 from classifine.model.base import find_base
+from classifine.model.masked import _cut
+from classifine.train import adapt as training
 from classifine.train.masking import masking_collator
 
 REPLACED = AdaptOptions(objective="replaced")
@@ -75,7 +77,7 @@ def test_it_tells_replaced_tokens_better_than_their_share_does(lines, base, tmp_
     assert 0 < share < 0.3
     assert found["loss"] < 0.8 * -(share * math.log(share) + (1 - share) * math.log(1 - share))
     assert found["precision"] > 2 * share
-    assert found["perplexity"] < history[0]["validation"]["perplexity"]
+    assert found["guess_perplexity"] < history[0]["validation"]["guess_perplexity"]
 
 
 def test_classifiers_begin_with_it_and_masks_are_refused(run, base, tickets, tmp_path):
@@ -115,7 +117,7 @@ def test_the_loss_is_that_of_the_answers_about_all_tokens_and_a_little_of_the_gu
     expected = sums["loss"] / sums["tokens"] + GUESSING * sums["guess_loss"] / sums["guesses"]
     assert float(found["loss"].detach()) == pytest.approx(expected, abs=1e-5)
     found["loss"].backward()
-    # Both learn the vectors of tokens that they share, and neither anything of how the other's guesses were drawn.
+    # Both learn, and the vectors of tokens are those of both.
     assert network.generator.get_input_embeddings() is network.encoder.get_input_embeddings()
     missing = {name for name, weight in network.named_parameters() if weight.grad is None}
     assert missing == set()
@@ -170,6 +172,36 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts(lines, base, tmp_path, monk
     assert (record["recipe"]["rows_at_once"], record["recipe"]["batch_size"]) == (8, 16)
 
 
+def test_weights_that_are_no_numbers_end_in_a_sentence(lines, base, tmp_path, monkeypatch):  # noqa: F811
+    begun = training.load_detector
+
+    def broken(*given):
+        network, masked = begun(*given)
+        with torch.no_grad():
+            network.generator.get_input_embeddings().weight.fill_(math.nan)
+        return network, masked
+
+    monkeypatch.setattr(training, "load_detector", broken)
+    with pytest.raises(TrainingError, match="diverged"):
+        adapted_to(tmp_path / "out", lines, base, options=REPLACED, epochs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_objective_that_is_none_is_told_at_once(lines, base, tmp_path):  # noqa: F811
+    with pytest.raises(ConfigError, match="expected one of masked, replaced"):
+        adapted_to(tmp_path / "out", lines, base, options=AdaptOptions(objective="replace"))
+
+
+def test_settings_for_each_layer_are_cut_with_the_layers(tmp_path):
+    from transformers import FunnelConfig, LongformerConfig
+
+    config = LongformerConfig(attention_window=[8, 8, 8], num_hidden_layers=3)
+    _cut(config, 1, "long")
+    assert (config.num_hidden_layers, config.attention_window) == (1, [8])
+    with pytest.raises(ModelError, match="cannot have fewer layers"):
+        _cut(FunnelConfig(), 1, "funnel")
+
+
 def test_from_the_command_line(lines, base, tmp_path, capsys, monkeypatch):  # noqa: F811
     words = ["adapt", str(lines), "--base", str(base), "-o", str(tmp_path / "out"), "--epochs", "1"]
     monkeypatch.setattr("sys.argv", ["classifine", *words, "--objective", "replaced", "--json"])
@@ -178,4 +210,4 @@ def test_from_the_command_line(lines, base, tmp_path, capsys, monkeypatch):  # n
     assert ended.value.code == 0
     found = json.loads(capsys.readouterr().out)
     assert found["objective"] == "replaced"
-    assert set(found["detection"]) == {"loss", "precision", "recall", "replaced", "perplexity"}
+    assert set(found["detection"]) == {"loss", "precision", "recall", "replaced", "guess_perplexity"}

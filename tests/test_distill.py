@@ -23,15 +23,17 @@ from classifine.infer.predict import text_logits
 from classifine.infer.teacher import open_teacher
 from classifine.infer.torch_engine import TorchEngine
 from classifine.labels import Labels
-from classifine.model.base import Base
+from classifine.model.base import Base, find_base
 from classifine.model.folder import load, save
+from classifine.model.network import output_layer
 from classifine.model.static import WORD, static_config, word_reader, word_tokenizer, words_of
 from classifine.model.static_network import StaticNetwork
 from classifine.model.words import ODD
 from classifine.publish import files
 from classifine.report.page.html import report_page
+from classifine.train import distill as teaching
 from classifine.train.choose import choose_static
-from classifine.train.distill import Student, Taught, lessons, soft_loss
+from classifine.train.distill import Student, Taught, encoder_student, lessons, soft_loss
 from classifine.train.hardware import Hardware
 from classifine.train.static import principal
 from classifine.use import evaluate_saved
@@ -91,6 +93,34 @@ def taught_of(task, rows):
     if task == "score":
         return (10.0 * (place + 1))[:, None].astype(np.float32)
     return (6 * np.eye(3)[place] - 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["static", "encoder"])
+def test_a_student_of_rare_labels_begins_at_how_often_the_teacher_gives_them(kind, base, tmp_path, monkeypatch):
+    labels = Labels(tuple(f"topic {i}" for i in range(20)), task="multi")
+    given = Texts(tuple(text for text, _ in ROWS[:60]), tuple(text for text, _ in ROWS[60:80]))
+    odds = np.linspace(-7, -3, 20)
+    taught = Taught(*(np.tile(odds, (count, 1)).astype(np.float32) for count in (60, 20)), Decision("multi"))
+    config, seen = build({"model": {"max_length": 32}, "train": {"epochs": 1}}), []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if kind == "encoder":
+            student = encoder_student(given.train, labels, find_base(str(base)), config, quiet)
+        else:
+            words = words_of(given.train, 100)
+            network = StaticNetwork(static_config(labels, "multi_label_classification", len(words) + 2, 8))
+            recipe = choose_static(config.train, CPU, 60, network.num_parameters(), 64, "multi")
+            student = Student(network, word_tokenizer(words), recipe, Base("static", tmp_path, "a local folder"))
+
+        def looked_at(network, *rest, **more):
+            seen.extend(output_layer(network).bias.tolist())
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(teaching, "train", looked_at)
+        with pytest.raises(KeyboardInterrupt):
+            lessons(student, given, taught, labels, Columns(("text",), "label", task="multi"), config, 2.0, quiet)
+    # Half a row of doubt in sixty makes the rarest a little less rare.
+    assert np.abs(np.array(seen) - odds).max() < 0.6
 
 
 @pytest.fixture(scope="module", params=["single", "multi", "score"])

@@ -6,12 +6,13 @@ What people should read goes to `say`; nothing here prints.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from classifine.config import Config, Objective
 from classifine.data.language import Language, find_language
 from classifine.data.read import from_lists
 from classifine.data.texts import Texts, read_texts
+from classifine.errors import ConfigError
 from classifine.model.base import ADAPTED, LOCAL_FOLDER, Base, find_base, find_suited
 from classifine.model.disk import workplace
 from classifine.model.folder import check_output
@@ -47,16 +48,18 @@ def adapt(
     Raises a ClassifineError, and writes nothing, where texts, base or output do not do.
     """
     check_output(output, overwrite, record=ADAPTED)
+    if options.objective not in get_args(Objective):
+        raise ConfigError(f"objective is {options.objective!r}; expected one of {', '.join(get_args(Objective))}.")
     texts = read_texts(sources, config.data, options.held_out, MOST_HELD_OUT, options.max_rows, config.train.seed)
     for note in texts.notes:
         say(f"data    {note}")
-    # Loading torch takes seconds, and what is wrong with the texts was told without it.
-    from classifine.train.adapt import fit_texts
-
     base, why, language = base_for(texts, config)
     if language is not None:
         say(f"data    language: {language}")
         say(f"base    {why} (--base changes it)")
+    # Loading torch takes seconds, and what is wrong with texts or base was told without it.
+    from classifine.train.adapt import fit_texts
+
     with workplace(output, overwrite) as place:
         adapted = fit_texts(texts, base, config, options.mask_share, say, options.objective)
         record = _record(sources, config, options, texts, base, adapted)

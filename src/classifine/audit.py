@@ -21,7 +21,7 @@ from classifine.report import audit as report
 from classifine.report.audit import Audit, Rows
 from classifine.report.curve import FEWEST
 from classifine.say import Say
-from classifine.windows import Long
+from classifine.windows import Long, check_long
 
 PACKAGES = ("cleanlab", "datasketch")
 
@@ -34,6 +34,7 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     """
     _check_packages()
     _check_list(output, config, overwrite)
+    check_long(config.model)
     found = read_splits(config.data)
     for note in found.notes:
         say(f"data    {note}")
@@ -44,9 +45,7 @@ def audit(config: Config, output: Path, overwrite: bool, curve: bool, say: Say) 
     # Loading torch takes seconds, and what is wrong with the data was told without it.
     from classifine.infer.embed import embed
     from classifine.train.hardware import look_at_hardware
-    from classifine.train.wishes import check_long
 
-    check_long(config.model)
     language = find_language(found.train, config.data.language)
     # The sentence encoder that suits a processor sums up texts better than larger bases that were not taught to.
     base, why = choose_base(config.model.base, language.only, "cpu")

@@ -22,8 +22,8 @@ MIN_POSITIVE = 5
 # GoEmotions (28 labels, 4 to 651 of 2,001 rows), fitted on one and judged on the other 100 times, macro-F1 was 0.462 with
 # 200 rows, 0.456 with 50, 0.462 by scores alone, and 0.437 by truth alone.
 TRUSTED_ROWS = 200
-# No label is given that is less likely than this. Its best F1 is to be expected at half of that F1 (Lipton et al. 2014, arXiv
-# 1402.1892), so a lower threshold is that of a label which is hardly known, or of chance: on 20 draws of 500 of 4,752 rows
+# No threshold is lower. The best F1 of a label is to be expected at half of that F1 (Lipton et al. 2014, arXiv
+# 1402.1892), so a lower one is that of a label which is hardly known, or of chance: on 20 draws of 500 of 4,752 rows
 # of Reuters (103 labels) micro-F1 on the others was 0.869 with it and 0.862 without, macro-F1 0.508 and 0.507; on 60
 # halves of 2,001 rows of GoEmotions 0.578 and 0.577, 0.502 both.
 LEAST_LIKELY = 0.1
@@ -115,9 +115,10 @@ class Decision:
 
         Each label gets the threshold of the best F1 that is to be expected by its calibrated scores (Lewis 1995,
         "Evaluating and optimizing autonomous text classification systems"), and the more by `truth` the more rows have
-        it: the threshold that was best for a handful of rows (SCut, Yang 2001) follows chance. No label is given where it
-        is less likely than a tenth, and one that no row has where it is more likely than not. They are chosen on the rows
-        given, so judge them on others.
+        it: the threshold that was best for a handful of rows (SCut, Yang 2001) follows chance. It is a tenth at least, of
+        scores that add up to the rows there are; where they add up to other numbers as many times more or less, but a
+        half at most. A label that no row has is given where it is more likely than not. They are chosen on the rows given,
+        so judge them on others.
         """
         if self.task != "multi":
             return self

@@ -39,7 +39,7 @@ from classifine.report.page.why import ERRORS, explained_errors
 from classifine.report.text import evaluation_lines, report_lines, seed_lines
 from classifine.say import Say
 from classifine.strict_json import json_text
-from classifine.windows import TRUNCATE
+from classifine.windows import TRUNCATE, check_long
 
 if TYPE_CHECKING:
     from classifine.train.plan import Plan
@@ -123,7 +123,7 @@ def say_saved(folder: Path, record: Mapping[str, Any], say: Say) -> None:
 def check_faces(config: Config) -> None:
     """What the run is to be told to is ready, as far as this machine can tell; a ClassifineError where it is not."""
     from classifine.train.track import check_trackers
-    from classifine.train.wishes import check_adapter, check_keep, check_long
+    from classifine.train.wishes import check_adapter, check_keep
 
     check_trackers(config.train.track)
     check_adapter(config.model)

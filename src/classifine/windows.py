@@ -11,6 +11,7 @@ from math import ceil
 from typing import Any
 
 from classifine.config import LongTexts, Model
+from classifine.errors import ConfigError
 
 # Of 510 tokens the first 128 and the last 382, as Sun et al. 2019, "How to Fine-Tune BERT for Text Classification",
 # found best; of another number the same shares.
@@ -32,6 +33,12 @@ class Long:
 
 
 TRUNCATE = Long()
+
+
+def check_long(model: Model) -> None:
+    """ConfigError where a stride is named and there are no windows."""
+    if model.stride != STRIDE and model.long != "windows":
+        raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
 
 
 def sides(of_part: Sequence[int | None], count: int) -> tuple[list[int], list[list[int]]]:

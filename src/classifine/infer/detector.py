@@ -60,7 +60,10 @@ class Detector(nn.Module):
         text, replaced = input_ids.clone(), torch.zeros_like(asked)
         if asked.any():
             with torch.no_grad():
-                drawn = torch.distributions.Categorical(logits=guess["logits"].float(), validate_args=False).sample()  # type: ignore[no-untyped-call]  # torch does not annotate it
+                # Where the weights are no numbers the loss says so, and a draw would only fail before.
+                drawn = torch.distributions.Categorical(
+                    logits=guess["logits"].float().nan_to_num(), validate_args=False
+                ).sample()  # type: ignore[no-untyped-call]  # torch does not annotate it
             text[asked] = drawn
             replaced[asked] = drawn != labels[asked]
         found = self.head(self.encoder(input_ids=text, **given).last_hidden_state)[..., 0].float()

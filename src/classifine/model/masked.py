@@ -48,7 +48,7 @@ def load_masked(
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
         if layers is not None:
-            _cut(config, layers)
+            _cut(config, layers, base.name)
         network, missing = _load(base, config, attention)
         # A new last layer that is not tied would be noise. (The oldest transformers' CamemBERT lacks the setting.)
         if missing and not getattr(config, "tie_word_embeddings", False):
@@ -64,11 +64,20 @@ def load_masked(
     return Masked(network, tokenizer, bool(missing))
 
 
-def _cut(config: Any, layers: int) -> None:
-    """Let a network of `config` have so many layers."""
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):  # one for each, in some families
-        config.layer_types = config.layer_types[:layers]
+def _cut(config: Any, layers: int, name: str) -> None:
+    """Let a network of `config` have so many layers; ModelError where its family does not have them in a row."""
+    before = config.num_hidden_layers
+    try:
+        config.num_hidden_layers = layers
+    except NotImplementedError:
+        raise ModelError(
+            f"{name} is of the family {config.model_type}, which cannot have fewer layers. Leave out --objective "
+            "replaced, or choose another --base."
+        ) from None
+    # Some families have settings for each layer.
+    for key, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == before:
+            setattr(config, key, value[:layers])
 
 
 def _load(base: Base, config: Any, attention: str | None) -> tuple[Any, set[str]]:

@@ -31,6 +31,7 @@ class StaticNetwork(torch.nn.Module):
         )
         self.embedding = torch.nn.Embedding(config["vocab_size"], config["hidden_size"], padding_idx=0)
         self.linear = torch.nn.Linear(config["hidden_size"], config["num_labels"])
+        torch.nn.init.zeros_(self.linear.bias)  # as the heads of transformers begin
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None

@@ -84,6 +84,7 @@ def fit_texts(
         words = wanted_words(tokenizer, texts.train, config.model.new_words)
         weights = network.base_model.num_parameters()  # as it came: the rate is for its encoder
         tokenizer = give_words(guessing, tokenizer, words)
+        # With the part that guesses the vectors of tokens, which it shares, would learn as fast as a new head.
         recipe = choose_masked(
             config.train, hardware, len(texts.train), weights, max_length, new_head and not detecting, len(words.pieces)
         )
@@ -180,7 +181,7 @@ def _answers(held_out: dict[str, list[list[int]]], filler: int, recipe: Recipe) 
             "precision": float(sums["found"] / max(sums["named"], 1)),
             "recall": float(sums["found"] / max(sums["replaced"], 1)),
             "replaced": float(sums["replaced"] / sums["tokens"]),
-            "perplexity": perplexity(float(sums["guess_loss"] / sums["guesses"])),
+            "guess_perplexity": perplexity(float(sums["guess_loss"] / sums["guesses"])),
         }
 
     return validate
@@ -194,7 +195,7 @@ def _tell(
         say("        it comes without a head that guesses masked tokens, and gets a new one over its own embeddings")
     if objective == "replaced":
         say(
-            f"        a third of its layers guesses {mask_share:.0%} of the tokens, and it learns to tell which (--objective)"
+            f"        its first layers guess {mask_share:.0%} of the tokens, and it learns which were replaced (--objective)"
         )
     lines = (
         *recipe.vocabulary_in_words,

@@ -149,12 +149,16 @@ def fit_head(
     for i in range(count):
         true = targets[:, i] > HALF
         if true.all() or not true.any():
-            # Nothing tells the rows apart: the odds, with half a row of doubt.
-            bias[i] = np.log((true.sum() + 0.5) / ((~true).sum() + 0.5))
+            bias[i] = log_odds(true.sum(), len(true))  # nothing tells the rows apart
             continue
         model = _regression(strength).fit(features, true)
         weight[i], bias[i] = model.coef_[0], model.intercept_[0]
     return weight, bias
+
+
+def log_odds(true: Any, rows: int) -> Any:
+    """The logarithm of the odds of a label that `true` of so many rows have, with half a row of doubt."""
+    return np.log((true + 0.5) / (rows - true + 0.5))
 
 
 def _regression(strength: float) -> Any:

@@ -25,7 +25,7 @@ Method = Literal["finetune", "probe", "lp-ft", "contrastive"]
 class Recipe:
     """Everything that fitting depends on. `warmup_steps` and `steps` count optimiser steps; lengths are in tokens.
 
-    `task` is None where no labels are learned, but masked tokens.
+    `task` is None where no labels are learned, but texts.
     `rows_at_once` of a batch are on a device at the same time; the gradients of its parts are added up. A run that
     learns nothing at `learning_rate` starts anew at `fallback_rate`, if there is one. With `averaging` epochs are judged,
     and kept, by the mean of the weights along the way.

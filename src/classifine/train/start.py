@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from classifine.model.network import output_layer
+from classifine.train.probe import log_odds
 
 SEEN_UNSEEN = 0.1  # times that a token counts as seen which no text has
-HALF_A_ROW = 0.5  # that a label which all rows have, or none, counts as lacking or having
 
 
 def start_at_mean(network: Any, targets: NDArray[Any]) -> float:
@@ -43,14 +43,14 @@ def start_at_odds(
     Where a label's rows have `weights` (labels,), as much as they weigh; where the shares are a teacher's at a
     `temperature`, as its logits would be at 1. A head that comes with a bias knows better, and stays.
 
-    Of 115 topics of which a text has one or two, drawn around 0 each is answered with a half: an encoder learned that none
-    is the case for epochs, and Reuters reached a micro-F1 of 0.21 where it is 0.85 from here on, after a fourth of the steps.
+    Of 103 topics of which a text has one or two, drawn around 0 each is answered with a half, and that none is the case
+    is all that an encoder learns for long: after two epochs of 2,700 rows of Reuters micro-F1 on rows cut from train was
+    0.04, from here on 0.85.
     """
     layer = output_layer(network)
     if layer is None or layer.bias is None or layer.bias.any():
         return
-    true = shares * rows
-    odds = np.log(true + HALF_A_ROW) - np.log(rows - true + HALF_A_ROW) + (np.log(weights) if len(weights) else 0)
+    odds = log_odds(shares * rows, rows) + (np.log(weights) if len(weights) else 0)
     layer.bias.copy_(torch.from_numpy(np.asarray(odds * temperature)))
 
 

@@ -76,7 +76,7 @@ def train(
     spread, targets = 1.0, targets_of(rows)
     if recipe.task == "score":
         spread = start_at_mean(network, targets)
-    elif recipe.task == "multi":
+    elif recipe.task == "multi" and lesson is None:
         start_at_odds(network, targets.mean(axis=0), len(targets), weights_of(recipe, targets, targets.shape[1]))
     begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe, network.config.num_labels)
     lost, alarms = 0.0, list[str]()

@@ -10,6 +10,7 @@ from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.labels import Task
 from classifine.train.hardware import Hardware
+from classifine.windows import check_long
 
 # Settings of what labels and answers count for.
 COSTS = ("class_weights", "sampling", "correct_prior", "focal", "label_smoothing")
@@ -65,12 +66,6 @@ def check_keep(config: Train) -> None:
     """ConfigError where weights of several seeds are to be averaged and there is one."""
     if config.keep == "average" and config.seeds == 1:
         raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
-
-
-def check_long(model: Model) -> None:
-    """ConfigError where a stride is named and there are no windows."""
-    if changed(model, ["stride"]) and model.long != "windows":
-        raise ConfigError("--stride belongs to --long windows. Add it, or drop --stride.")
 
 
 def new_words_of(model: Model, method: str) -> int | None:
