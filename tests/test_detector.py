@@ -12,12 +12,12 @@ from classifine import cli
 from classifine.adapt import AdaptOptions
 from classifine.data.encode import encode_texts
 from classifine.errors import ConfigError, ModelError, TrainingError
-from classifine.infer.detector import GUESSING, SUMS, load_detector, share_words
 from classifine.infer.fill import fill_mask
 from classifine.infer.masked import NOT_ASKED, asked_alone
 from classifine.model.base import find_base
 from classifine.model.masked import _cut
 from classifine.train import adapt as training
+from classifine.train.detector import GUESSING, SUMS, load_detector, share_words
 from classifine.train.masking import masking_collator
 
 REPLACED = AdaptOptions(objective="replaced")
@@ -158,7 +158,7 @@ def test_a_batch_without_masks_is_read_as_it_is(detector):
 
 
 def test_a_batch_that_does_not_fit_is_taken_in_parts(lines, base, tmp_path, monkeypatch):  # noqa: F811
-    from classifine.infer.detector import Detector
+    from classifine.train.detector import Detector
 
     forward = Detector.forward
 

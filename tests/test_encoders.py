@@ -10,7 +10,6 @@ from conftest import made_up
 
 from classifine import TextClassifier
 from classifine.data.encode import encode_texts, pad_id, tokenise
-from classifine.infer.detector import load_detector, share_words
 from classifine.infer.exported_engine import open_exported
 from classifine.infer.forward import logits
 from classifine.infer.masked import asked_alone
@@ -21,6 +20,7 @@ from classifine.model.export import export_float
 from classifine.model.masked import load_masked, save_adapted
 from classifine.model.network import load_base, quiet_transformers
 from classifine.model.pooled import load_pooled
+from classifine.train.detector import load_detector, share_words
 from classifine.train.masking import masking_collator
 from classifine.train.start import start_at_shares
 

@@ -17,7 +17,6 @@ from classifine.config import Config, Objective
 from classifine.data.encode import encode_texts, pad_id
 from classifine.data.texts import Texts
 from classifine.errors import DataError
-from classifine.infer.detector import SUMS, load_detector, share_words
 from classifine.infer.forward import logits
 from classifine.infer.masked import MaskedEngine, asked_alone, mean_loss
 from classifine.model.base import Base
@@ -26,6 +25,7 @@ from classifine.model.network import quiet_transformers
 from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
 from classifine.train.choose import choose_masked
+from classifine.train.detector import SUMS, load_detector, share_words
 from classifine.train.fit import seeded
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.lesson import Lesson, Validate

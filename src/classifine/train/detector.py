@@ -1,7 +1,7 @@
 """An encoder that is asked of each token whether somebody else put it there, and the small network that put it there.
 
 Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators" (arXiv 2003.10555). It
-knows nothing about training or texts.
+knows nothing about recipes or texts.
 """
 
 from typing import Any
