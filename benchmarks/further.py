@@ -47,7 +47,7 @@ ENGLISH = (
     "glue_rte/train.jsonl", "ag_news/train_part.jsonl", "go_emotions/train.jsonl",
     "twitter_financial_news_topic/train.jsonl",
 )  # fmt: skip
-REPLACED = ("--objective", "replaced", "--max-rows", "100000", "--max-length", "64", "--batch-size", "64")
+REPLACED = ("--objective", "replaced", "--max-rows", "60000", "--max-length", "64", "--batch-size", "64")
 METRICS = ("accuracy", "macro_f1", "mcc")
 WAYS = {
     "smsa": Way("smsa", ()),
