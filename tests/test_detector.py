@@ -87,6 +87,12 @@ def test_classifiers_begin_with_it_and_masks_are_refused(run, base, tickets, tmp
         fill_mask("my parcel [MASK] late", find_base(str(run[0])), 5)
 
 
+def test_too_little_to_learn_from_is_said(lines, base, tmp_path):  # noqa: F811
+    said = []
+    adapted_to(tmp_path / "out", lines, base, said.append, options=REPLACED, epochs=1, learning_rate=1e-6)
+    assert any("not learned to tell any of them yet. Give more texts" in line for line in said)
+
+
 def test_the_same_seed_gives_the_same_numbers(run, lines, base, tmp_path):  # noqa: F811
     again = adapted_to(tmp_path / "again", lines, base, options=REPLACED)
     assert again["history"][0]["validation"] == run[1]["history"][0]["validation"]

@@ -3,6 +3,7 @@
 What people should read goes to `say`; nothing here prints.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ def adapt(
     if adapted.before is None:
         told = f"{after['recall']:.0%} of the replaced tokens found, {after['precision']:.0%} of those named were"
         say(f"after   {told} (held-out texts, {after['replaced']:.0%} of their tokens replaced)")
+        share = after["replaced"]
+        # As sure of each token as the share tells.
+        guess = -sum(part * math.log(part) for part in (share, 1 - share) if part)
+        if not after["recall"] or after["loss"] >= guess:
+            say("warning it has not learned to tell any of them yet. Give more texts, or more --epochs.")
     else:
         perplexity = record["perplexity"]["after"]
         say(f"after   held-out loss {after['loss']:.4f}, perplexity {perplexity:.1f} (epoch {training.best_epoch})")
