@@ -3,11 +3,12 @@
 What people should read goes to `say`; nothing here prints.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from classifine.config import Config, Objective
 from classifine.data.language import Language, find_language
@@ -60,6 +61,7 @@ def adapt(
         say(f"base    {why} (--base changes it)")
     # Loading torch takes seconds, and what is wrong with texts or base was told without it.
     from classifine.train.adapt import fit_texts
+    from classifine.train.progress import constant_guess
 
     with workplace(output, overwrite) as place:
         adapted = fit_texts(texts, base, config, options.mask_share, say, options.objective)
@@ -70,10 +72,7 @@ def adapt(
     if adapted.before is None:
         told = f"{after['recall']:.0%} of the replaced tokens found, {after['precision']:.0%} of those named were"
         say(f"after   {told} (held-out texts, {after['replaced']:.0%} of their tokens replaced)")
-        share = after["replaced"]
-        # As sure of each token as the share tells.
-        guess = -sum(part * math.log(part) for part in (share, 1 - share) if part)
-        if not after["recall"] or after["loss"] >= guess:
+        if not after["recall"] or after["loss"] >= constant_guess(np.array([[after["replaced"]]])):
             say("warning it has not learned to tell any of them yet. Give more texts, or more --epochs.")
     else:
         perplexity = record["perplexity"]["after"]

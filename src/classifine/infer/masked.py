@@ -25,7 +25,8 @@ def asked_alone(network: Any) -> Iterator[None]:
     """While it is open, `network(labels=..., **inputs)` scores the places that have a label and no others.
 
     It then answers with `loss`, the mean over these places (0 where there are none), `sums` (rows, 2), for each row
-    the sum of its losses and the number of its places, and `logits` (places, tokens). For networks whose head works on each state by itself.
+    the sum of its losses and the number of its places, and `logits` (places, tokens). For networks whose head works on
+    each state by itself.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -63,7 +64,9 @@ def asked_alone(network: Any) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class MaskedEngine:
-    """A network inside `asked_alone`, or one that has such inside, with `width` sums of each row; its batches have a column `targets` with each masked token's id + 1, else 0.
+    """A network inside `asked_alone`, or one that has such inside, with `width` sums of each row.
+
+    Its batches have a column `targets` with each masked token's id + 1, else 0.
 
     Beyond what a text's tokens need, 0 is also what a batch is padded with.
     """

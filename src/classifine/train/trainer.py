@@ -73,10 +73,11 @@ def train(
     device's memory does not hold a batch it starts anew with parts of it, whose gradients are added up, so that the
     steps are the same; where nothing is learned it starts anew at the recipe's `fallback_rate`.
     """
-    spread, targets = 1.0, targets_of(rows)
+    spread = 1.0
     if recipe.task == "score":
-        spread = start_at_mean(network, targets)
+        spread = start_at_mean(network, targets_of(rows))
     elif recipe.task == "multi" and lesson is None:
+        targets = targets_of(rows)
         start_at_odds(network, targets.mean(axis=0), len(targets), weights_of(recipe, targets, targets.shape[1]))
     begun, lesson = Weights(network), lesson or labelled(rows, validation, pad_id, recipe, network.config.num_labels)
     lost, alarms = 0.0, list[str]()
