@@ -16,7 +16,7 @@ from classifine.infer.fill import fill_mask
 from classifine.infer.masked import NOT_ASKED, asked_alone
 from classifine.model.base import find_base
 from classifine.model.masked import _cut
-from classifine.train import adapt as training
+from classifine.train import objectives
 from classifine.train.detector import GUESSING, SUMS, load_detector, share_words
 from classifine.train.masking import masking_collator
 
@@ -129,6 +129,19 @@ def test_the_loss_is_that_of_the_answers_about_all_tokens_and_a_little_of_the_gu
     assert missing == set()
 
 
+def test_what_guesses_learns_from_its_guesses_alone(detector):
+    network, tokenizer = detector
+    batch, _ = batch_of(tokenizer)
+    shared = network.generator.get_input_embeddings().weight
+    own = [weight for weight in network.generator.parameters() if weight is not shared]
+    torch.manual_seed(3)
+    with asked_alone(network.generator):
+        whole = torch.autograd.grad(network(**batch)["loss"], own)
+        alone = torch.autograd.grad(GUESSING * network.generator(**batch)["loss"], own)
+    assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(whole, alone, strict=True))
+    assert any(one.abs().max() > 1e-5 for one in alone)
+
+
 def test_tokens_that_are_guessed_right_are_no_replacement(detector):
     network, tokenizer = detector
     batch, _ = batch_of(tokenizer)
@@ -179,7 +192,7 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts(lines, base, tmp_path, monk
 
 
 def test_weights_that_are_no_numbers_end_in_a_sentence(lines, base, tmp_path, monkeypatch):  # noqa: F811
-    begun = training.load_detector
+    begun = objectives.load_detector
 
     def broken(*given):
         network, masked = begun(*given)
@@ -187,7 +200,7 @@ def test_weights_that_are_no_numbers_end_in_a_sentence(lines, base, tmp_path, mo
             network.generator.get_input_embeddings().weight.fill_(math.nan)
         return network, masked
 
-    monkeypatch.setattr(training, "load_detector", broken)
+    monkeypatch.setattr(objectives, "load_detector", broken)
     with pytest.raises(TrainingError, match="diverged"):
         adapted_to(tmp_path / "out", lines, base, options=REPLACED, epochs=1)
     assert not (tmp_path / "out").exists()

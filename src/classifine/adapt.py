@@ -98,8 +98,8 @@ def _record(
     sources: Sequence[str], config: Config, options: AdaptOptions, texts: Texts, base: Base, adapted: "Adapted"
 ) -> dict[str, Any]:
     from classifine.train.account import versions
-    from classifine.train.adapt import perplexity
     from classifine.train.memory import peak_memory_mib
+    from classifine.train.objectives import perplexity
 
     training, before, after = adapted.training, adapted.before, adapted.after
     reached: dict[str, Any] = {"detection": after}
@@ -137,34 +137,53 @@ def _record(
 
 def _card(record: dict[str, Any]) -> str:
     """A short README: what this is, how it was made, how to go on."""
-    local, guesses = record["base_origin"] == LOCAL_FOLDER, record["objective"] == "masked"
+    local = record["base_origin"] == LOCAL_FOLDER
     first = record["adapted_from"] or (Path(record["base"]).name if local else record["base"])
-    task = "fill-mask" if guesses else "feature-extraction"
-    head = ["---", "library_name: transformers", f"pipeline_tag: {task}", "tags:", "- classifine"]
+    learned = _guesses_told(record) if record["objective"] == "masked" else _detection_told(record)
+    head = ["---", "library_name: transformers", f"pipeline_tag: {learned.task}", "tags:", "- classifine"]
     head += [] if local else [f"base_model: {record['base']}"]
-    share, rows, use = record["mask_share"], record["rows"], ["    classifine train DATA --base THIS_FOLDER"]
-    if guesses:
-        loss, guess = record["loss"], record["perplexity"]
-        new = " It came without a head that guesses masked tokens, and got a new one." if record["new_head"] else ""
-        what = f"to guess {share:.0%} of their tokens (masked-language modelling, Gururangan et al. 2020).{new}"
-        table = [
-            f"| on {rows['held_out']:,} held-out texts | before | after |", "| --- | --- | --- |",
+    return "\n".join([
+        *head, "---", "", f"# {first}, adapted", "",
+        f"{first} trained on {record['rows']['train']:,} unlabelled texts {learned.what}", "",
+        *learned.table, "", "It is a base model, not a classifier:", "", "    classifine train DATA --base THIS_FOLDER",
+        *learned.use, "", f"How it was made is in {ADAPTED}.", "",
+    ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Of a card what depends on the objective: the Hub's task, in words and numbers what was learned, commands to use it."""
+
+    task: str
+    what: str
+    table: list[str]
+    use: tuple[str, ...] = ()
+
+
+def _guesses_told(record: dict[str, Any]) -> _Learned:
+    loss, guess = record["loss"], record["perplexity"]
+    new = " It came without a head that guesses masked tokens, and got a new one." if record["new_head"] else ""
+    return _Learned(
+        "fill-mask",
+        f"to guess {record['mask_share']:.0%} of their tokens (masked-language modelling, Gururangan et al. 2020).{new}",
+        [
+            f"| on {record['rows']['held_out']:,} held-out texts | before | after |", "| --- | --- | --- |",
             f"| loss of a masked token (nats) | {loss['before']:.4f} | {loss['after']:.4f} |",
             f"| perplexity | {guess['before']:.1f} | {guess['after']:.1f} |",
-        ]  # fmt: skip
-        use.append('    classifine fill-mask "a [MASK] text" --base THIS_FOLDER')
-    else:
-        found = record["detection"]
-        what = (
-            f"to tell which of their tokens a small network had replaced, which guessed {share:.0%} of them (ELECTRA, "
-            "Clark et al. 2020). It has no head that guesses masked tokens."
-        )
-        table = [
-            f"| on {rows['held_out']:,} held-out texts | |", "| --- | --- |",
+        ],
+        ('    classifine fill-mask "a [MASK] text" --base THIS_FOLDER',),
+    )  # fmt: skip
+
+
+def _detection_told(record: dict[str, Any]) -> _Learned:
+    found = record["detection"]
+    return _Learned(
+        "feature-extraction",
+        f"to tell which of their tokens a small network had replaced, which guessed {record['mask_share']:.0%} of them "
+        "(ELECTRA, Clark et al. 2020). It has no head that guesses masked tokens.",
+        [
+            f"| on {record['rows']['held_out']:,} held-out texts | |", "| --- | --- |",
             f"| replaced tokens that it names | {found['recall']:.1%} |",
             f"| tokens it names that were replaced | {found['precision']:.1%} |",
-        ]  # fmt: skip
-    return "\n".join([
-        *head, "---", "", f"# {first}, adapted", "", f"{first} trained on {rows['train']:,} unlabelled texts {what}", "",
-        *table, "", "It is a base model, not a classifier:", "", *use, "", f"How it was made is in {ADAPTED}.", "",
-    ])  # fmt: skip
+        ],
+    )  # fmt: skip
