@@ -57,6 +57,9 @@ WAYS = {
     "cola, English": Way("cola", REPLACED, texts=ENGLISH, glue="cola"),
     "twitter, English": Way("twitter", REPLACED, texts=ENGLISH),
     "ag_news, English": Way("ag_news", REPLACED, texts=ENGLISH),
+    # Twice the time an epoch, and little is learned by heart, so that more of them pay.
+    "twitter, English, R-Drop": Way("twitter", REPLACED, ("--epochs", "4", "--r-drop", "1"), texts=ENGLISH),
+    "ag_news, English, R-Drop": Way("ag_news", REPLACED, ("--epochs", "3", "--r-drop", "1"), texts=ENGLISH),
 }
 
 
