@@ -2,7 +2,7 @@
 
     python benchmarks/adapting.py [--data DIR] [--sets smsa twitter] [--ways ...] [--seeds 1 2] [--runs DIR]
 
-A quarter of the train rows is set aside and judged once, as in levers.py; official dev and test rows have no part in it.
+A quarter of the train rows is set aside and judged once; official dev and test rows have no part in it.
 `adapted` guesses masked tokens of the other rows' texts first (`classifine adapt`), `words` gives the words of these texts
 that the tokenizer splits a token of their own (`--new-words`), `words, adapted` both. What a run
 reached is kept in results/adapting.jsonl and not measured again. Prints a table in Markdown.
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from levers import TEST_SHARE, splits_of
+from levers import splits_of
 from results import Results, commits, in_own_process, spread
 
 from classifine import run
@@ -30,6 +30,7 @@ from classifine.train.adapt import fit_texts
 from classifine.train.fit import fit
 
 WAYS = ("as it came", "adapted", "words", "words, adapted")
+TEST_SHARE = 0.25
 HELD_OUT = 500  # texts that the epochs of adapting are judged by
 
 
