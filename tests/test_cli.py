@@ -61,10 +61,12 @@ def test_help_imports_nothing_heavy():
         assert set(done.stderr.split(",")) & set(HEAVY) == set()
 
 
-def test_a_file_that_is_not_there_is_told_without_torch(tmp_path):
+def test_a_file_that_is_not_there_is_told_without_torch(tmp_path, trained):
     code = "import sys\nfrom classifine.cli import main\ntry: main()\nfinally: print(','.join(sys.modules))"
-    for command in ("train", "adapt", "audit", "check"):
-        given = [command, "nofile.csv", *(["-o", "base"] if command == "adapt" else [])]
+    for given in (
+        ["train", "nofile.csv"], ["adapt", "nofile.csv", "-o", "base"], ["audit", "nofile.csv"], ["check", "nofile.csv"],
+        ["distill", str(trained), "nofile.csv", "-o", "small"],
+    ):  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", code, *given], capture_output=True, text=True, timeout=60, cwd=tmp_path
         )

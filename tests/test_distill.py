@@ -277,7 +277,7 @@ def test_two_equal_teachers_say_what_one_says_and_their_labels_may_be_in_another
     teacher = open_teacher([trained])
     found = teacher.logits(some, quiet)
     assert np.allclose(found, text_logits(saved, some) / saved.decision.temperature, atol=1e-5)
-    both = replace(teacher, members=(saved, turned), engines=(*teacher.engines, *teacher.engines))
+    both = replace(teacher, members=(saved, turned))
     backwards = both.logits(some, quiet)
     assert np.allclose(backwards, (found + found[:, ::-1]) / 2, atol=1e-5)
 

@@ -6,9 +6,9 @@ What people should read goes to `say`; nothing here prints.
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from classifine import run
 from classifine.adapt import base_for
@@ -20,7 +20,7 @@ from classifine.infer.choose import open_engine
 from classifine.infer.engine import Engine
 from classifine.infer.predict import text_logits
 from classifine.infer.teacher import Teacher, open_teacher
-from classifine.metrics import HEADLINE
+from classifine.metrics import AGREEMENT, HEADLINE
 from classifine.model.base import Base
 from classifine.model.disk import workplace, write_json
 from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save, train_texts_of
@@ -30,10 +30,10 @@ from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.page.kept import EVALUATION, HISTORY
 from classifine.say import Say
 from classifine.strict_json import json_text
-from classifine.train.distill import AGREEMENT, Student, Taught, encoder_student, lessons
-from classifine.train.fit import seeded
-from classifine.train.static import static_student
 from classifine.use import known_rows
+
+if TYPE_CHECKING:
+    from classifine.train.distill import Student, Taught
 
 MOST_HELD_OUT = 2000  # texts; the standard error of an agreement is then one point at most
 MOST_TIMED, ROUNDS, ROUND = 1000, 3, 5.0  # texts by which speeds are measured, how often, and the seconds of a round
@@ -71,6 +71,10 @@ def distill(
         say(f"base    {why} (--base changes it)")
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
+    # Loading torch takes seconds, and what is wrong with teachers, texts or base was told without it.
+    from classifine.train.distill import Taught, lessons
+    from classifine.train.fit import seeded
+
     with workplace(output, overwrite) as place:
         with seeded(config.train.seed):
             # What no student can learn is told before the teacher reads all texts.
@@ -115,8 +119,11 @@ def _test_rows(
     return rows, {"split": "test", "file": last_part(config.data.test), "trained_on": seen}
 
 
-def _student(teacher: Teacher, texts: Texts, base: Base | None, config: Config, say: Say) -> Student:
+def _student(teacher: Teacher, texts: Texts, base: Base | None, config: Config, say: Say) -> "Student":
     """A student before its lessons: a network on a base, or without one a table of vectors."""
+    from classifine.train.distill import encoder_student
+    from classifine.train.static import static_student
+
     if base is not None:
         return encoder_student(texts.train, teacher.labels, base, config, say)
     return static_student(teacher.members[0], texts.train, teacher.labels, config, say)
@@ -139,7 +146,7 @@ def _about(
 
 
 def _judged(
-    student: Saved, teacher: Teacher, texts: Texts, taught: Taught, test: Split | None
+    student: Saved, teacher: Teacher, texts: Texts, taught: "Taught", test: Split | None
 ) -> tuple[dict[str, Any], Evaluation | None]:
     """What the student reached, for the record: agreement, speeds and, where labels are known, both beside one another."""
     engine, labels = open_engine(student), teacher.labels
@@ -151,7 +158,7 @@ def _judged(
             "speed": _speed(student, engine, teacher, texts.held_out), "test": None,
         }, None  # fmt: skip
     found, answers = text_logits(student, test.texts, engine), teacher.logits(test.texts, lambda line: None)
-    said = Taught(answers, answers, teacher.decision).answers
+    said = replace(taught, held_out=answers).answers
     agreed, truth = evaluate(found, said, labels, student.decision), labels.targets(test.labels)
     own = evaluate(found, truth, labels, student.decision, texts=test.texts)
     other = evaluate(answers, truth, labels, teacher.decision)

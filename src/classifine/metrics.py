@@ -19,6 +19,9 @@ HEADLINE: dict[Task, tuple[str, ...]] = {
     "multi": ("macro_f1", "micro_f1", "weighted_f1", "sample_f1", "subset_accuracy", "ranking_precision"),
     "score": ("pearson", "spearman", "mse", "mae"),
 }
+# What tells how often two classifiers give the same answer: of several labels all of them, of numbers how straight a line
+# they make.
+AGREEMENT: dict[Task, str] = {"single": "accuracy", "multi": "subset_accuracy", "score": "pearson"}
 LOWER_IS_BETTER = ("loss", "mse", "mae", "nll", "brier", "ece")
 CALIBRATION = ("ece", "brier", "nll")
 BINS = 15  # of equal width from 0 to 1, for the calibration error

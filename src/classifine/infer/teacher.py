@@ -7,6 +7,7 @@ equally sure. It knows nothing about training.
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,15 @@ from classifine.say import Say
 
 @dataclass(frozen=True)
 class Teacher:
-    """Classifiers that answer the same question, each with the fastest engine that it was exported for."""
+    """Classifiers that answer the same question."""
 
     names: tuple[str, ...]
     members: tuple[Saved, ...]
-    engines: tuple[Engine, ...]
+
+    @cached_property
+    def engines(self) -> tuple[Engine, ...]:
+        """Of each the fastest engine that it was exported for; loaded at the first use, which may take seconds."""
+        return tuple(open_engine(saved) for saved in self.members)
 
     @property
     def labels(self) -> Labels:
@@ -83,5 +88,4 @@ def open_teacher(folders: Sequence[Path]) -> Teacher:
                 f"{folders[0]} and {folder} answer different questions ({in_words(members[0])}; {in_words(other)}); "
                 "expected teachers with the same labels. Leave one of them out."
             )
-    engines = tuple(open_engine(saved) for saved in members)
-    return Teacher(tuple(Path(folder).name for folder in folders), members, engines)
+    return Teacher(tuple(Path(folder).name for folder in folders), members)

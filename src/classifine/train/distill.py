@@ -39,10 +39,6 @@ from classifine.train.recipe import Recipe
 from classifine.train.start import start_at_odds
 from classifine.train.trainer import train
 
-# What tells how often two classifiers give the same answer, by task: of several labels all of them, of numbers how
-# straight a line they make.
-AGREEMENT: dict[Task, str] = {"single": "accuracy", "multi": "subset_accuracy", "score": "pearson"}
-
 
 @dataclass(frozen=True)
 class Taught:
@@ -168,7 +164,7 @@ def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe
 
 def agreement(answers: NDArray[Any], scores: NDArray[np.float64], decision: Decision) -> float:
     """How often `scores` (rows, labels) give the `answers` of another one; of numbers their correlation."""
-    return metrics.judge(answers, scores, decision)[AGREEMENT[decision.task]]
+    return metrics.judge(answers, scores, decision)[metrics.AGREEMENT[decision.task]]
 
 
 def _constant_loss(targets: NDArray[Any], task: Task, temperature: float) -> float:
