@@ -284,7 +284,13 @@ def test_fast_dropout_gives_the_layers_back():
 
 
 def test_memory_is_told_in_mib():
-    assert 50 < memory.peak_memory_mib() < 100_000
+    assert 50 < memory.peak_memory_mib("cpu") < 100_000
+
+
+def test_memory_of_gpus_is_theirs_and_that_of_the_fullest(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: (300 + device) << 20)
+    assert memory.peak_memory_mib("cuda") == 301
 
 
 def test_no_allocator_is_asked_for_elsewhere(monkeypatch):

@@ -130,7 +130,7 @@ def _record(
         "epochs_run": len(training.history),
         "train_seconds": training.seconds,
         "train_rows_per_second": training.rows_per_second,
-        "peak_memory_mib": peak_memory_mib(),
+        "peak_memory_mib": peak_memory_mib(training.recipe.device),
         "versions": versions(),
     }
 

@@ -44,5 +44,5 @@ def known_after(training: Training) -> dict[str, Any]:
         "alarms": list(training.alarms),
         "train_seconds": training.seconds,
         "train_rows_per_second": training.rows_per_second,
-        "peak_memory_mib": peak_memory_mib(),
+        "peak_memory_mib": peak_memory_mib(training.recipe.device),
     }

@@ -1,4 +1,4 @@
-"""What training does to the process's memory: keep freed blocks, and tell the peak.
+"""What training does to memory: keep freed blocks of the process's, and tell the peak of the device's.
 
 It knows nothing about networks.
 """
@@ -48,8 +48,15 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def peak_memory_mib() -> int | None:
-    """The most memory that this process has held, in MiB; None where the system does not tell."""
+def peak_memory_mib(device: str) -> int | None:
+    """The most memory that this process has held, in MiB; None where the system does not tell.
+
+    On the device "cuda" that of the GPUs, of which the one that held most counts: there it runs out first.
+    """
+    if device == "cuda":
+        import torch
+
+        return round(max(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))) / (1 << 20))
     try:
         import resource
     except ImportError:

@@ -83,9 +83,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
     made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
     seconds = config.train.seeds * step * (made + FORWARD * judged / recipe.batch_size)
     count = {part.name: len(part) for part in three.all}
-    on_gpu = recipe.device == "cuda"
-    memory = round(torch.cuda.max_memory_allocated() / (1 << 20)) if on_gpu else peak_memory_mib()
-    return Plan(recipe, labels, count, config.train.seeds, seconds, memory)
+    return Plan(recipe, labels, count, config.train.seeds, seconds, peak_memory_mib(recipe.device))
 
 
 def _measured(network: Any, rows: Any, pad: int, recipe: Recipe, say: Say) -> tuple[float, Recipe]:

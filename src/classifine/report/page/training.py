@@ -4,7 +4,7 @@ It knows nothing about what the classifier is worth.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from classifine.metrics import HEADLINE, LOWER_IS_BETTER
@@ -85,7 +85,9 @@ def recipe(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
         "base model": clean(record.base) or None,
         "time of training": None if record.train_seconds is None else _duration(record.train_seconds),
         "speed": None if record.train_rows_per_second is None else f"{record.train_rows_per_second:.0f} rows/s",
-        "most memory": None if record.peak_memory_mib is None else f"{record.peak_memory_mib:,.0f} MiB",
+        "most memory": None
+        if record.peak_memory_mib is None
+        else f"{record.peak_memory_mib:,.0f} MiB{_whose(record.recipe)}",
         "epochs": None if record.epochs_run is None else f"{record.epochs_run} run, {which}",
         "seed": record.seed,
     }
@@ -113,3 +115,8 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _whose(recipe: Mapping[str, Any]) -> str:
+    """Whose memory it was: on a GPU its own runs out, not the machine's."""
+    return " of the GPU" if recipe.get("device") == "cuda" else ""
