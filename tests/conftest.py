@@ -1,8 +1,10 @@
 """What the tests share, made offline: a real two-layer BERT with its tokenizer, texts to learn, a trained classifier."""
 
 import csv
+import json
 import os
 import random
+import shutil
 import tempfile
 
 import pytest
@@ -79,6 +81,19 @@ def settings(source, base, **train):
     model = {name: values.pop(name) for name in ("max_length", "long", "stride") if name in values}
     model["base"] = str(base)
     return build({"data": {"source": str(source)}, "model": model, "train": values})
+
+
+def sentence_encoder(base, folder):
+    """The tiny base as a sentence encoder, in `folder`."""
+    shutil.copytree(base, folder)
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}'
+    )
+    return folder
 
 
 def fitted_on(folder, source, base, **train):

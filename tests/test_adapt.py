@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import fitted_on, made_up, write_csv
+from conftest import fitted_on, made_up, sentence_encoder, write_csv
 
 from classifine import adapt as adapting
 from classifine import cli
@@ -51,6 +51,15 @@ def run(tmp_path_factory, lines, base):
     """(folder, record, what was said) of one adapted base."""
     folder, said = tmp_path_factory.mktemp("bases") / "letters", []
     return folder, adapted_to(folder, lines, base, said.append), said
+
+
+def test_that_a_sentence_encoder_is_none_afterwards_is_said(run, lines, base, tmp_path):
+    said = []
+    own = sentence_encoder(base, tmp_path / "sentences")
+    adapted_to(tmp_path / "out", lines, own, said.append, epochs=1)
+    assert find_base(str(tmp_path / "out")).pooling is None
+    assert any("with few labels `train` fine-tunes it" in line for line in said)
+    assert not any("sentence encoder" in line for line in run[2])
 
 
 def test_the_folder_is_a_whole_base_with_its_record(run):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import made_up, settings
+from conftest import made_up, sentence_encoder, settings
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from test_trainer import CPU
@@ -40,16 +40,7 @@ SEVERAL = [[label] if i % 4 else [label, "urgent"] for i, label in enumerate(TOP
 
 @pytest.fixture(scope="module")
 def sentences(base, tmp_path_factory):
-    """The tiny base as a sentence encoder."""
-    folder = shutil.copytree(base, tmp_path_factory.mktemp("sentences") / "tiny")
-    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text(
-        '{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}'
-    )
-    return folder
+    return sentence_encoder(base, tmp_path_factory.mktemp("sentences") / "tiny")
 
 
 def clouds(classes, rows=12, width=6):

@@ -448,10 +448,12 @@ def test_memory_that_ends_late_costs_no_epoch_of_the_result(base, halves, tmp_pa
     assert (len(training.history), training.recipe.rows_at_once) == (4, 4)
 
 
-@pytest.mark.parametrize("rate", [1e-9, 1e3])
-def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, tmp_path, monkeypatch, rate):
+@pytest.mark.parametrize(
+    ("rate", "cost"), [(1e-9, {}), (1e3, {}), (1e-9, {"class_weights": "balanced"}), (1e-9, {"label_smoothing": 0.1})]
+)
+def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, tmp_path, monkeypatch, rate, cost):
     monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)
-    recipe = replace(recipe_for(halves[0]), learning_rate=rate, fallback_rate=0.006)
+    recipe = replace(recipe_for(halves[0], **cost), learning_rate=rate, fallback_rate=0.006)
     network, said = fresh(base), []
     with quiet_transformers():
         found = train(network, *halves, 0, recipe, str(tmp_path), said.append)
@@ -463,9 +465,10 @@ def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, t
     assert found.history[found.best_epoch - 1]["validation"]["accuracy"] > 0.6
 
 
-def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(base, halves, tmp_path, monkeypatch):
+@pytest.mark.parametrize("cost", [{}, {"class_weights": "balanced"}, {"focal": 2.0}, {"label_smoothing": 0.1}])
+def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(base, halves, tmp_path, monkeypatch, cost):
     monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 40)
-    learning = replace(recipe_for(halves[0]), fallback_rate=1e-5)
+    learning = replace(recipe_for(halves[0], **cost), fallback_rate=1e-5)
     with quiet_transformers():
         found = train(fresh(base), *halves, 0, learning, str(tmp_path), lambda line: None)
     assert found.recipe == learning and not any("anew" in alarm for alarm in found.alarms)

@@ -52,7 +52,7 @@ def made_up_fits(monkeypatch):
             READ[rows] = prepare(config, say)
         return READ[rows]
 
-    def ready(rows, labels, base, config, say):
+    def ready(rows, labels, base, config, say, method_known=False):
         method = "finetune" if config.train.method == "auto" else config.train.method
         hardware = Hardware("cpu", "processor", 2, bf16=False)
         return None, None, choose(config.train, hardware, len(rows), 10**6, 32, method=method)

@@ -87,5 +87,12 @@ def test_who_names_the_epochs_gets_the_network(at_random, base, tmp_path):
     assert load(tmp_path / "model").network.classifier.weight.abs().max() > 0
 
 
+def test_who_names_a_setting_of_the_loss_gets_the_network(at_random, base, tmp_path):
+    wishes = {"batch_size": 64, "r_drop": 0.1}
+    config = build({"data": {"source": str(at_random)}, "model": {"base": str(base)}, "train": wishes})
+    run.train(config, tmp_path / "model", False, lambda line: None)
+    assert load(tmp_path / "model").network.classifier.weight.abs().max() > 0
+
+
 def test_what_was_learned_stays(saved):
     assert not any(line.startswith("Nothing was learned") for line in saved.record["alarms"])

@@ -59,6 +59,11 @@ def adapt(
     if language is not None:
         say(f"data    language: {language}")
         say(f"base    {why} (--base changes it)")
+    if base.pooling is not None:
+        say(
+            "hint    the base is a sentence encoder, and what comes of it is none: with few labels `train` fine-tunes it,"
+        )
+        say("        unless you give it --method lp-ft, and pairs are not compared before they are learned")
     # Loading torch takes seconds, and what is wrong with texts or base was told without it.
     from classifine.train.adapt import fit_texts
     from classifine.train.progress import constant_guess

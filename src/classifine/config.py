@@ -149,15 +149,15 @@ class Model(Section):
         description="Train small matrices beside the frozen encoder, merged into it in the end: less memory (lora), closer to full fine-tuning and slower (dora), for high ranks (rslora).",
         json_schema_extra=OFF,
     )
-    lora_rank: int = Field(16, ge=1, le=4096, description="Rank of those matrices. Needs --adapter.")
+    lora_rank: int = Field(16, ge=1, le=4096, description="Rank of the adapter's matrices. Needs --adapter.")
     lora_alpha: float | None = Field(
         None,
         examples=[32],
         gt=0,
-        description="How much they add to the weights: alpha / rank times what they compute (rslora: alpha / the root of the rank); twice the rank, of rslora 8. Needs --adapter.",
+        description="How much the adapter adds to the weights: alpha / rank times what its matrices compute (rslora: alpha / the root of the rank); twice the rank, of rslora 8. Needs --adapter.",
     )
     lora_dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of what they read that is dropped while training. Needs --adapter."
+        0.0, ge=0, lt=1, description="Share of what the adapter reads that is dropped while training. Needs --adapter."
     )
 
 
@@ -211,10 +211,13 @@ class Train(Section):
         examples=[0.05],
         gt=0,
         le=10,
-        description="How far away that point is; 0.05, adaptive 0.5. Needs --optimizer sam or asam.",
+        description="How far away the worst point nearby is that a step goes by; 0.05, adaptive 0.5. Needs --optimizer sam or asam.",
     )
     ascent_share: float = Field(
-        1.0, gt=0, le=1, description="Share of the rows that show the way to that point; less is faster."
+        1.0,
+        gt=0,
+        le=1,
+        description="With --optimizer sam or asam: share of the rows that show the way to the worst point nearby; less is faster.",
     )
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         "none",
@@ -225,7 +228,8 @@ class Train(Section):
         description="Let rows of rare labels come more often, and of frequent ones more seldom: until all labels are as frequent, or half the way (sqrt).",
     )
     correct_prior: bool = Field(
-        False, description="After that, shift the scores back to how often labels come in train."
+        False,
+        description="With --class-weights or --sampling: shift the scores back to how often labels come in train.",
     )
     focal: float = Field(
         0.0,
@@ -238,7 +242,7 @@ class Train(Section):
         0.0,
         ge=0,
         le=100,
-        description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop); 0 is off.",
+        description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop; half of the alpha of its paper, whose loss counts both readings); 0 is off. Takes twice the time.",
     )
     pair_similarity: bool = Field(
         True,

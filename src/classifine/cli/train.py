@@ -227,7 +227,8 @@ def adapt(
 
     Files may be of any form that `train` reads, and columns are found as there (of a pair each text counts as one);
     labels are ignored. Empty texts and exact copies are left out. The base is the one that `train` would choose, and
-    the epoch that guesses best on the texts held out is kept.
+    the epoch that guesses best on the texts held out is kept. What comes of a sentence encoder is none any more, so
+    with few labels `train` then fine-tunes unless it is given --method lp-ft.
 
     With --objective replaced a part of the base guesses tokens, and the base learns to tell which of its tokens were
     replaced by such a guess. That teaches more of how things are said, as grammar. The last epoch is kept.
@@ -249,6 +250,8 @@ def adapt(
     learning_rate="Peak learning rate of AdamW; by itself that of `train`, of a static student 0.02.",
     new_words=NEW_WORDS,
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
+    max_length="Tokens kept of each text; 256 or what the model can read by itself, of a static student 512.",
+    precision="bf16 computes in half precision where the hardware can; a static student learns in float32.",
 )  # fmt: skip
 def distill(
     teacher: Annotated[

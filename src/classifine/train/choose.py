@@ -14,7 +14,7 @@ from classifine.labels import Task
 from classifine.train.hardware import Hardware, attention_on
 from classifine.train.probe import times_of
 from classifine.train.recipe import Method, Recipe
-from classifine.train.wishes import COSTS, changed, checked_metric
+from classifine.train.wishes import COSTS, LOSS, changed, checked_metric
 
 # An encoder of MiniLM's size wants a far higher rate than the 2e-5 of the base-size papers (Devlin et al. 2019).
 SMALL_PARAMETERS = 50_000_000
@@ -157,7 +157,7 @@ def _name_rows(config: Train, rows: int, named: int) -> int:
     """How many rows the names of labels are beside so many of theirs; none where answers cost something else than as
     usual, which names are not to shift.
     """
-    usual = not changed(config, (*COSTS, "r_drop"))
+    usual = not changed(config, LOSS)
     return named * times_of(rows, named) if named and config.label_names and usual else 0
 
 

@@ -74,12 +74,7 @@ def encoder_student(texts: Sequence[Text], labels: Labels, base: Base, config: C
     # The lessons are of the texts as they are cut, and there are no labels that few of could be learned otherwise.
     wanted = config.train.model_copy(update={"metric": "loss", "method": "finetune", "pair_similarity": False})
     own = config.model_copy(update={"train": wanted, "model": config.model.model_copy(update={"long": "truncate"})})
-
-    def tell(line: str) -> None:
-        if not line.startswith("method "):  # nobody asked for one
-            say(line)
-
-    return Student(*ready(rows, labels, base, own, tell), base)
+    return Student(*ready(rows, labels, base, own, say, method_known=True), base)
 
 
 def lessons(

@@ -45,7 +45,7 @@ from classifine.train.soup import put_away, stir
 from classifine.train.track import Tracking
 from classifine.train.trainer import Training, train
 from classifine.train.unlearned import always, guess_alike, is_unlearned, shares_of
-from classifine.train.wishes import COSTS, changed, check_keep, new_words_of
+from classifine.train.wishes import LOSS, changed, check_keep, new_words_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -271,7 +271,7 @@ def _compared(
 
 def in_our_way(wishes: Train, recipe: Recipe) -> bool:
     """Whether a network was fine-tuned to one label a text as we see fit: who wishes for more gets what that leads to."""
-    as_chosen = not changed(wishes, ("epochs", "learning_rate", *COSTS))
+    as_chosen = not changed(wishes, ("epochs", "learning_rate", *LOSS))
     return as_chosen and recipe.method == "finetune" and recipe.task == "single"
 
 
@@ -303,9 +303,12 @@ def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any
 
 
 def ready(
-    rows: Split, labels: Labels, base: Base, config: Config, say: Say, spare: bool = False
+    rows: Split, labels: Labels, base: Base, config: Config, say: Say, spare: bool = False, method_known: bool = False
 ) -> tuple[Any, Any, Recipe]:
-    """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator."""
+    """(network, tokenizer, recipe) for these training rows, said aloud; the head comes from torch's generator.
+
+    Where the method is `method_known`, as the caller said it or nobody asked for one, no line tells it.
+    """
     hardware = look_at_hardware()
     max_length = base.max_length(config.model.max_length)
     data = Labelled(*learnable(rows.names), labels.task, paired(rows), base.pooling is not None)
@@ -324,7 +327,8 @@ def ready(
         base.pooling is not None, len(words.pieces), spare, len(labels.as_texts()),
     )  # fmt: skip
     say(f"base    {base.name} ({weights / 1e6:.1f}M weights), from {base.origin} (--base)")
-    say(f"method  {method}: {why} (--method)")
+    if not method_known:
+        say(f"method  {method}: {why} (--method)")
     for i, line in enumerate(recipe.lines()):
         say(f"{'recipe' if i == 0 else '':7} {line}")
     if 0 < recipe.steps <= recipe.warmup_steps:

@@ -3,7 +3,6 @@
 The judge is the same forward loop and the same decision as of every later prediction.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,8 +63,9 @@ def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: in
     return replace(
         plain,
         loss=None if cost is None else (lambda given, own: own_cost(given.logits, own)),
-        # The loss on validation rows, which has no weights, may be above that of a guess and something be learned.
-        guess=guess, guess_on_validation=math.inf, often=np.asarray(often)[targets] if often else None,
+        # The loss on validation rows has no weights, so its guess stays; where it is above that and something was learned,
+        # the loss of training tells.
+        guess=guess, often=np.asarray(often)[targets] if often else None,
     )  # fmt: skip
 
 

@@ -13,12 +13,12 @@ from classifine.errors import ConfigError
 from classifine.labels import Task
 from classifine.train.choose import FEW_PER_CLASS
 from classifine.train.recipe import Method
-from classifine.train.wishes import COSTS, as_flags, changed
+from classifine.train.wishes import LOSS, as_flags, changed
 
 # Settings of steps, which a probe does not take.
 STEPS = (
     "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "warmup", "schedule", "optimizer", "rho",
-    "ascent_share", "track", *COSTS, "r_drop", "averaging", "keep",
+    "ascent_share", "track", *LOSS, "averaging", "keep",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _check_method(config: Train, model: Model, data: Labelled) -> None:
         raise ConfigError("--method contrastive takes one label a text, and these have several. Use --method lp-ft.")
     if method == "contrastive" and model.long == "windows":
         raise ConfigError("--method contrastive does not read in windows. Use --method lp-ft, or --long head-tail.")
-    given = changed(config, ("head_rate", *COSTS, "r_drop", "keep"))
+    given = changed(config, ("head_rate", *LOSS, "keep"))
     if method == "contrastive" and given:
         raise ConfigError(
             f"--method contrastive has a loss of its own and fits its head at the end, so {as_flags(given)} cannot be. "

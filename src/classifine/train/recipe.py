@@ -169,6 +169,7 @@ class Recipe:
         parts = [
             *([f"{self.class_weights} class weights (--class-weights)"] if self.class_weights != "none" else []),
             *([f"{self.sampling} sampling of labels (--sampling)"] if self.sampling != "natural" else []),
+            *(["scores shifted back to how often labels come (--correct-prior)"] if self.correct_prior else []),
             *([f"focal loss, gamma {self.focal:g} (--focal)"] if self.focal else []),
             *([f"smoothed labels, {self.label_smoothing:g} (--label-smoothing)"] if self.label_smoothing else []),
             *(

@@ -12,8 +12,9 @@ from classifine.labels import Task
 from classifine.train.hardware import Hardware
 from classifine.windows import check_long
 
-# Settings of what labels and answers count for.
+# Settings of what labels and answers count for, and those of all that is added up to the loss.
 COSTS = ("class_weights", "sampling", "correct_prior", "focal", "label_smoothing")
+LOSS = (*COSTS, "r_drop")
 # What can choose the best epoch, by task; the first does where nothing else is asked.
 METRICS: dict[Task, tuple[str, ...]] = {
     "single": ("macro_f1", "accuracy", "weighted_f1", "mcc", "loss"),

@@ -88,8 +88,8 @@ def _with(config: Config, **train: Any) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update=train)})
 
 
-def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, say: Say) -> tuple[Config, Say]:
-    """The settings with the method that suits all train rows, where that for `rows` of them is another; and who tells."""
+def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, say: Say) -> Config:
+    """The settings with the method that suits all train rows, said, where that for `rows` of them is another."""
 
     def suited(part: Split) -> tuple[Method, str]:
         labels = data.labels
@@ -99,16 +99,11 @@ def _method_of_all(config: Config, data: run.Prepared, base: Base, rows: Split, 
     method, why = suited(data.three.train)
     other, _ = suited(rows)
     if other == method:
-        return config, say
+        return config
     say(
         f"method  {method}: {why}; so in trials, too, where for {len(rows)} rows (--rows) it would be {other} (--method)"
     )
-
-    def tell(line: str) -> None:
-        if not line.startswith("method "):  # it is said, and nobody asked for it
-            say(line)
-
-    return _with(config, method=method), tell
+    return _with(config, method=method)
 
 
 def prepared(config: Config, folder: Path, say: Say) -> Work:
@@ -121,9 +116,9 @@ def prepared(config: Config, folder: Path, say: Say) -> Work:
     bases = {data.base.name: data.base, **{name: find_base(name) for name in names[1:]}}
     part, usual = len(rows) < len(data.three.train), {}
     for name, base in bases.items():
-        own, tell = _method_of_all(config, data, base, rows, say)
+        own = _method_of_all(config, data, base, rows, say)
         with seeded(config.train.seed):
-            _, _, usual[name] = ready(rows, data.labels, base, own, tell)
+            _, _, usual[name] = ready(rows, data.labels, base, own, say, method_known=own is not config)
     space = space_of(config, usual, len(rows), part)
     for i, line in enumerate(space.lines()):
         say(f"{'search' if i == 0 else '':7} {line}")
