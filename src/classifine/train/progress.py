@@ -38,7 +38,7 @@ class History(TrainerCallback):
             self.losses.append(float(logs["loss"]))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
-        validation = {name.removeprefix("eval_"): value for name, value in metrics.items() if name != "epoch"}
+        validation = _reached(metrics)
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         seconds = round(time.monotonic() - self._start, 1)
         self.epochs.append(
@@ -113,6 +113,11 @@ def constant_guess(targets: NDArray[Any]) -> float:
         shares = np.stack([shares, 1 - shares])
     logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
     return float(-(shares * logs).sum(axis=0).mean())
+
+
+def _reached(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What an evaluation of the Trainer reached, by our names."""
+    return {name.removeprefix("eval_"): value for name, value in metrics.items() if name != "epoch"}
 
 
 def rank(metric: str, reached: Mapping[str, float]) -> tuple[float, float]:
@@ -191,7 +196,7 @@ class Best(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: Any, **kwargs: Any
     ) -> None:
-        value = rank(self._metric, {name.removeprefix("eval_"): found for name, found in metrics.items()})
+        value = rank(self._metric, _reached(metrics))
         # The first epoch is the best so far even where its loss is no number.
         if self._patience is None or value > self._value or not self.epoch:
             self._value, self._since, self.epoch = value, 0, round(state.epoch)
@@ -224,8 +229,7 @@ class Watched(TrainerCallback):
         self._epochs = []
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
-        own = {name.removeprefix("eval_"): value for name, value in metrics.items() if name != "epoch"}
-        self._epochs.append(own)
+        self._epochs.append(_reached(metrics))
         self._watch(state.epoch / args.num_train_epochs, self._epochs)
 
 
