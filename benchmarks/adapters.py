@@ -68,7 +68,7 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     hardware, labels = look_at_hardware(), found.label_set
     if side != FULL:
         import peft  # noqa: F401  # its own size is none of the network's
-    before = peak_memory_mib() or 0
+    before = peak_memory_mib("cpu") or 0
     model = Model() if side == FULL else build({"model": {"adapter": side}}).model
     with seeded(seed), quiet_transformers(), tempfile.TemporaryDirectory() as folder:
         network, tokenizer = load_base(find_base(str(base)), labels, *attention_on(hardware))
@@ -78,7 +78,7 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
         with adapted(network, recipe, lambda line: None):
             clock = Clock()
             train(network, rows, judged, pad_id(tokenizer), recipe, folder, lambda line: None, None, [clock.callback()])
-        memory = (peak_memory_mib() or 0) - before
+        memory = (peak_memory_mib("cpu") or 0) - before
         columns = input_columns(judged)
         answers = logits(TorchEngine(network.eval()), columns, pad_id(tokenizer))
         network.save_pretrained(folder)

@@ -56,7 +56,7 @@ WAYS = {
     "ag_news": Way("ag_news", (), ("--seeds", "3", "--keep", "average")),
     "cola, English": Way("cola", REPLACED, texts=ENGLISH, glue="cola"),
     "twitter, English": Way("twitter", REPLACED, texts=ENGLISH),
-    # Twice the time an epoch, and less is learned by heart, so that more of them pay.
+    # Up to twice the time an epoch, and less is learned by heart, so that more of them pay.
     "twitter, R-Drop": Way("twitter", None, ("--epochs", "4", "--r-drop", "1")),
     "ag_news, R-Drop": Way("ag_news", None, ("--epochs", "3", "--r-drop", "1")),
 }

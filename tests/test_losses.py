@@ -133,15 +133,16 @@ def test_smoothing_by_hand():
     assert torch.isclose(Cost("multi", smoothing=0.1)(LOGITS, OF_SEVERAL), own)
 
 
+@pytest.mark.parametrize("more", [{}, {"focus": 2.0}, {"smoothing": 0.3}], ids=str)
 @pytest.mark.parametrize("task", ["single", "multi"])
-def test_no_constant_answer_costs_less_than_the_guess(task):
+def test_no_constant_answer_costs_less_than_the_guess(task, more):
     targets = (
         np.array([0] * 12 + [1] * 3 + [2]) if task == "single" else np.array([[1, 0]] * 9 + [[0, 1]] * 2 + [[0, 0]])
     )
-    cost = Cost(task, balanced(targets, 3))
+    cost = Cost(task, (1.0, 3.0, 0.5) if task == "single" else balanced(targets, 3), **more)
     guess = cost.guess(targets)
     draw = np.random.default_rng(0)
-    for _ in range(200):
+    for _ in range(500):
         same = np.tile(draw.normal(0, 2, 3 if task == "single" else 2), (len(targets), 1))
         assert float(cost(torch.from_numpy(same), torch.from_numpy(targets))) >= guess - 1e-5
 

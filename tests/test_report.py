@@ -324,6 +324,16 @@ def test_rows_that_were_trained_on_are_said_at_the_top(folders, tmp_path):
     assert "so the numbers flatter" in Page(report_page(folder)).words
 
 
+@pytest.mark.parametrize(("device", "told"), [("cuda", "812 MiB of the GPU"), ("cpu", "812 MiB")])
+def test_whose_memory_it_was_is_told(folders, tmp_path, device, told):
+    folder = shutil.copytree(folders["single"], tmp_path / "own")
+    found = json.loads((folder / "classifine.json").read_text("utf-8"))
+    write_json(folder / "classifine.json", {**found, "recipe": {**found["recipe"], "device": device}})
+    words = Page(report_page(folder)).words
+    assert told in words
+    assert ("of the GPU" in words) == (device == "cuda")
+
+
 def test_what_was_read_and_whose_weights_these_are_is_told(folders, tmp_path):
     folder = shutil.copytree(folders["single"], tmp_path / "own")
     found = json.loads((folder / "classifine.json").read_text("utf-8"))

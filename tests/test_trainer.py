@@ -449,7 +449,14 @@ def test_memory_that_ends_late_costs_no_epoch_of_the_result(base, halves, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("rate", "cost"), [(1e-9, {}), (1e3, {}), (1e-9, {"class_weights": "balanced"}), (1e-9, {"label_smoothing": 0.1})]
+    ("rate", "cost"),
+    [
+        (1e-9, {}),
+        (1e3, {}),
+        (1e-9, {"class_weights": "balanced"}),
+        (1e-9, {"label_smoothing": 0.1}),
+        (1e-9, {"focal": 2.0}),
+    ],
 )
 def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, tmp_path, monkeypatch, rate, cost):
     monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 20)
@@ -465,7 +472,9 @@ def test_a_rate_that_teaches_nothing_is_given_up_for_a_lower_one(base, halves, t
     assert found.history[found.best_epoch - 1]["validation"]["accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("cost", [{}, {"class_weights": "balanced"}, {"focal": 2.0}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize(
+    "cost", [{}, {"class_weights": "balanced"}, {"focal": 2.0}, {"label_smoothing": 0.1}, {"focal": 1.0, "r_drop": 5.0}]
+)
 def test_a_rate_that_teaches_stays_and_one_that_was_asked_for_is_not_changed(base, halves, tmp_path, monkeypatch, cost):
     monkeypatch.setattr("classifine.train.trainer.STALLED_STEPS", 40)
     learning = replace(recipe_for(halves[0], **cost), fallback_rate=1e-5)

@@ -242,7 +242,7 @@ class Train(Section):
         0.0,
         ge=0,
         le=100,
-        description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop; half of the alpha of its paper, whose loss counts both readings); 0 is off. Takes twice the time.",
+        description="Read each row twice, with other dropout, and let the difference of both answers cost so much (R-Drop; half of the alpha of its paper, whose loss counts both readings); 0 is off. Takes up to twice the time.",
     )
     pair_similarity: bool = Field(
         True,

@@ -69,9 +69,9 @@ def distill(
     base, why = (None, "") if config.model.base == STATIC else base_for(texts, config)[:2]
     if why:
         say(f"base    {why} (--base changes it)")
+    # Loading torch takes seconds, and what is wrong with teachers, texts or base was told without it.
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
-    # Loading torch takes seconds, and what is wrong with teachers, texts or base was told without it.
     from classifine.train.distill import Taught, lessons
     from classifine.train.fit import seeded
 

@@ -251,7 +251,7 @@ def adapt(
     new_words=NEW_WORDS,
     head_rate="How many times as fast as the rest the head learns; 10 by itself, of a static student 1.",
     max_length="Tokens kept of each text; 256 or what the model can read by itself, of a static student 512.",
-    precision="bf16 computes in half precision where the hardware can; a static student learns in float32.",
+    precision="auto takes bf16 where the hardware has it, by itself, else float32; a static student learns in float32.",
 )  # fmt: skip
 def distill(
     teacher: Annotated[

@@ -26,7 +26,8 @@ SUMS = ("guess_loss", "guesses", "loss", "tokens", "replaced", "named", "found")
 class Detector(nn.Module):
     """`generator` guesses masked tokens, and `encoder` reads the text with these guesses in the place of the masks.
 
-    Both read the same vectors of tokens, once `share_words` was called. The linear layers that answer for each token are not kept.
+    Both read the same vectors of tokens, once `share_words` was called. The linear layers that answer for each token are
+    not kept.
     """
 
     def __init__(self, generator: Any, encoder: Any) -> None:

@@ -3,6 +3,7 @@
 The judge is the same forward loop and the same decision as of every later prediction.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,8 +65,8 @@ def labelled(rows: Any, validation: Any, pad_id: int, recipe: Recipe, labels: in
         plain,
         loss=None if cost is None else (lambda given, own: own_cost(given.logits, own)),
         # The loss on validation rows has no weights, so its guess stays; where it is above that and something was learned,
-        # the loss of training tells.
-        guess=guess, often=np.asarray(often)[targets] if often else None,
+        # the loss of training tells, unless what two readings differ by is part of it.
+        guess=guess, guess_on_validation=math.inf if recipe.r_drop else plain.guess_on_validation, often=np.asarray(often)[targets] if often else None,
     )  # fmt: skip
 
 

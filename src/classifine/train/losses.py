@@ -17,6 +17,7 @@ from torch.nn import functional
 from classifine.labels import Task
 from classifine.train.recipe import Recipe
 
+GUESSED = 5000  # rows at least by which the best answer for all of them is found
 RARE = 1.0  # rows that a label counts as having at least, so that none weighs without end
 
 
@@ -45,7 +46,9 @@ class Cost:
         return (self._of_several if self.task == "multi" else self._of_one)(found, targets, weights)
 
     def guess(self, targets: NDArray[Any]) -> float:
-        """The loss of an answer that is the same for all rows: each label by its share, as much as it weighs."""
+        """The loss of the best answer that is the same for all rows: each label by its share, as much as it weighs, and
+        with `focus` or `smoothing` less sure than that.
+        """
         shares = (
             targets.mean(axis=0)
             if targets.ndim == 2
@@ -57,8 +60,25 @@ class Cost:
             odds = np.log(np.clip(weighed, 1e-6, 1)) - np.log(np.clip(1 - weighed, 1e-6, 1))
         else:
             odds = np.log(np.clip(weights * shares / (weights * shares).sum(), 1e-6, 1))
-        same = torch.from_numpy(np.broadcast_to(odds, (len(targets), len(odds))).copy())
-        return float(self(same, torch.from_numpy(targets)))
+        best = torch.from_numpy(odds)
+        if self.focus or self.smoothing:
+            best = self._best(best, torch.from_numpy(targets[:: max(1, len(targets) // GUESSED)]))
+        return float(self(best.expand(len(targets), -1), torch.from_numpy(targets)))
+
+    def _best(self, odds: Tensor, targets: Tensor) -> Tensor:
+        """The logits (labels,) that cost least where they answer all rows, found from `odds` on."""
+        answer = odds.clone().requires_grad_()
+        search = torch.optim.LBFGS([answer], max_iter=100, line_search_fn="strong_wolfe")
+
+        def cost() -> Tensor:
+            search.zero_grad()
+            loss = self(answer.expand(len(targets), -1), targets)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            return loss
+
+        with torch.enable_grad():
+            search.step(cost)  # type: ignore[no-untyped-call]
+        return answer.detach()
 
     def _of_one(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         losses = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.smoothing)

@@ -133,7 +133,8 @@ class Stalled(TrainerCallback):
 
     Too high a rate can leave a pre-trained encoder there for good (Mosbach et al. 2021, "On the Stability of
     Fine-tuning BERT"). It looks once, after the first epoch that ends beyond `steps`, at the losses on validation and, where
-    there is a `learned` guess for it, of training: a network that is too sure of itself, or that learned by weights, may have the former of a guess.
+    there is a `learned` guess for it, of training: a network that is too sure of itself, or that learned by weights, may have
+    the former of a guess.
     """
 
     def __init__(self, guess: float, steps: int, learned: float | None = None) -> None:
