@@ -6,7 +6,9 @@ Each way is two commands at most: `classifine adapt` on the texts of the train f
 base with every seed. Test rows have no part in either, with one exception that is marked: `smsa, chosen on test` takes
 its best epoch by the file that it is judged on, as the tutorials do, so that their numbers have something to stand beside.
 Ways with `English` share a base that learned from the English texts of eight train files which of their tokens were
-replaced; `cola` is `classifine glue cola` on it, judged on its dev rows.
+replaced; `cola` is `classifine glue cola` on it, judged on its dev rows. Ways that are `taught` learn by `classifine
+distill` what classifiers of runs before answer to the train texts, on average; those runs are made first, by this script
+and by accuracy.py, in the same folder.
 What a run reached is kept in results/further.jsonl and not measured again. Prints a table in Markdown: mean of each metric
 over the seeds with its spread, beside TF-IDF with logistic regression, and the wall time of both commands.
 """
@@ -24,6 +26,8 @@ from typing import Any
 from accuracy import SETS
 from results import Results, commits, spread
 
+from classifine.config import DEFAULT_BASE
+
 CLI = [sys.executable, "-m", "classifine"]
 
 
@@ -31,7 +35,8 @@ CLI = [sys.executable, "-m", "classifine"]
 class Way:
     """A set, the flags of `adapt` (None: no adapting) and those of `train`; `chosen_on_test` where the epoch is.
 
-    Adapting reads the files of `texts`, or where there are none the train rows. `glue` is the task, if it is one.
+    Adapting reads the files of `texts`, or where there are none the train rows. `glue` is the task, if it is one. With
+    `teachers`, folders of runs, the flags are those of `distill`.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Way:
     chosen_on_test: bool = False
     texts: tuple[str, ...] = ()
     glue: str | None = None
+    teachers: tuple[str, ...] = ()
 
 
 ENGLISH = (
@@ -59,6 +65,18 @@ WAYS = {
     # Up to twice the time an epoch, and less is learned by heart, so that more of them pay.
     "twitter, R-Drop": Way("twitter", None, ("--epochs", "4", "--r-drop", "1")),
     "ag_news, R-Drop": Way("ag_news", None, ("--epochs", "3", "--r-drop", "1")),
+    "twitter, taught": Way(
+        "twitter",
+        None,
+        ("--epochs", "4", "--label", "label_name"),
+        teachers=("accuracy/twitter-44", "further/twitter-R-Drop-42", "further/twitter-42"),
+    ),
+    "ag_news, taught": Way(
+        "ag_news",
+        None,
+        ("--epochs", "3"),
+        teachers=("accuracy/ag_news-44", "further/ag_news-R-Drop-42"),
+    ),
 }
 
 
@@ -93,6 +111,10 @@ def measure(way: Way, title: str, seed: int, data: Path, runs: Path) -> dict[str
     given = ["train", str(rows), "--validation" if way.chosen_on_test else "--test", str(test)]
     if way.glue is not None:
         given = ["glue", way.glue, "--data", str(data)]
+    if way.teachers:
+        first, *others = (str(runs.parent / teacher) for teacher in way.teachers)
+        given = ["distill", first, str(rows), "--base", DEFAULT_BASE, "--test", str(test)]
+        given += [part for other in others for part in ("--teacher", other)]
     seconds = called(
         [*given, "--seed", str(seed), "-o", str(folder), "--overwrite", *base, *way.train],
         folder.with_suffix(".log"),
@@ -100,11 +122,16 @@ def measure(way: Way, title: str, seed: int, data: Path, runs: Path) -> dict[str
     record = json.loads((folder / "classifine.json").read_text(encoding="utf-8"))
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     reached = {name: evaluation["metrics"][name]["value"] for name in METRICS}
-    count, simpler = evaluation["rows"], evaluation["baselines"][1]["accuracy"]
+    count, simpler = evaluation["rows"], None
+    if not way.teachers:
+        simpler = evaluation["baselines"][1]["accuracy"]
     if way.chosen_on_test:
         lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
         best = json.loads(lines[record["best_epoch"] - 1])["validation"]
         reached, count, simpler = {name: best[name] for name in reached}, record["rows"]["validation"], None
+    if way.teachers:
+        of_teachers = record["distilled"]["test"]["teacher"]
+        reached |= {f"teachers_{name}": found["value"] for name, found in of_teachers.items()}
     return {
         **reached, "rows": count, "tfidf": simpler, "epochs": record["epochs_run"],
         "adapting_minutes": before / 60, "minutes": seconds / 60,
@@ -132,11 +159,12 @@ def main() -> None:
             asked: dict[str, Any] = {
                 "adapt": list(way.adapt) if way.adapt is not None else None, "train": list(way.train),
                 **({"texts": list(way.texts)} if way.texts else {}),
+                **({"teachers": list(way.teachers)} if way.teachers else {}),
             }  # fmt: skip
             found.append(kept.measured(run, way=title, seed=seed, **asked))
         # The first runs kept no MCC.
         columns = [spread([one[key] for one in found]) if all(key in one for one in found) else "" for key in METRICS]
-        columns.append("" if way.chosen_on_test else spread([one["tfidf"] for one in found]))
+        columns.append(spread([one["tfidf"] for one in found]) if found[0]["tfidf"] is not None else "")
         columns += [spread([one[key] for one in found], 1) for key in ("adapting_minutes", "minutes")]
         print(f"| {title} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |", flush=True)
         every += found
