@@ -55,10 +55,10 @@ def measure(side: str, base: Path, source: Path, count: int, seed: int) -> dict[
     from classifine.model.base import find_base
     from classifine.model.network import load_base, quiet_transformers
     from classifine.train.choose import choose
-    from classifine.train.fit import adapted, seeded
     from classifine.train.hardware import attention_on, look_at_hardware
     from classifine.train.lesson import input_columns
     from classifine.train.memory import peak_memory_mib
+    from classifine.train.ready import adapted, seeded
     from classifine.train.trainer import train
 
     found = read_splits(build({"data": {"source": str(source)}}).data)

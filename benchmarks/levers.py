@@ -180,7 +180,7 @@ def measure(name: str, lever: str, seed: int, data: Path) -> dict[str, Any]:
 
 def recipe_of(prepared: Any, config: Any) -> Any:
     """What would be chosen for these rows."""
-    from classifine.train.fit import ready
+    from classifine.train.ready import ready
 
     return ready(prepared.three.train, prepared.labels, prepared.base, config, lambda line: None)[2]
 

@@ -33,8 +33,9 @@ from classifine.publish import files
 from classifine.report.page.html import report_page
 from classifine.train import distill as teaching
 from classifine.train.choose import choose_static
-from classifine.train.distill import Student, Taught, encoder_student, lessons, soft_loss
+from classifine.train.distill import Student, Taught, encoder_student, lessons
 from classifine.train.hardware import Hardware
+from classifine.train.soft import soft_loss
 from classifine.train.static import principal
 from classifine.use import evaluate_saved
 

@@ -13,7 +13,6 @@ from classifine.config import Model, Train
 from classifine.errors import ConfigError
 from classifine.model.folder import load
 from classifine.train.documents import collator
-from classifine.train.fit import uneven
 from classifine.train.judged import Consistency, JudgedTrainer
 from classifine.train.lesson import Lesson, labelled, targets_of, validator
 from classifine.train.losses import (
@@ -27,6 +26,7 @@ from classifine.train.losses import (
     twice,
     weights_of,
 )
+from classifine.train.ready import uneven
 from classifine.train.recipe import training_arguments
 from classifine.train.wishes import check_cost
 

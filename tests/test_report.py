@@ -347,6 +347,18 @@ def test_what_was_read_and_whose_weights_these_are_is_told(folders, tmp_path):
     assert "validation rows and 90 train rows, each answered unseen" in words
 
 
+@pytest.mark.parametrize("stayed", [True, False])
+def test_a_network_that_learned_what_seeds_answer_is_told_as_such(folders, tmp_path, stayed):
+    folder = shutil.copytree(folders["single"], tmp_path / "own")
+    found = json.loads((folder / "classifine.json").read_text("utf-8"))
+    seeds = [{"seed": seed, "test": {"accuracy": 0.5, "macro_f1": 0.5}} for seed in (7, 8)]
+    write_json(folder / "classifine.json", {**found, "seeds": seeds, "ensemble": {"seeds": [7, 8], "kept": stayed}})
+    words = Page(report_page(folder)).words
+    assert ("a network that learned what seeds 7, 8 answer on average" in words) is stayed
+    assert ("about the best of them on validation" in words) is not stayed
+    assert ("of another scale" in words) is stayed
+
+
 def test_a_loss_stands_not_among_what_is_better_the_higher(folders, tmp_path):
     folder = shutil.copytree(folders["single"], tmp_path / "student")
     found = json.loads((folder / "classifine.json").read_text("utf-8"))

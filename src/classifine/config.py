@@ -271,9 +271,9 @@ class Train(Section):
         1, ge=1, le=100,
         description="Train so many times, with seeds from `seed` on over one split; the best on validation stays (--keep), and mean and spread are reported.",
     )  # fmt: skip
-    keep: Literal["best", "average"] = Field(
+    keep: Literal["best", "average", "distilled"] = Field(
         "best",
-        description="What stays of several seeds: the best on validation, or the average of the weights of those that do not make it worse there (average). Needs --seeds.",
+        description="What stays of several seeds: the best on validation, the average of the weights of those that do not make it worse there, or one more network that learns what all of them answer on average (distilled), where it is no worse there than the best. Needs --seeds.",
     )
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 

@@ -73,7 +73,7 @@ def distill(
     engines = ", ".join(f"{name} ({engine.name})" for name, engine in zip(teacher.names, teacher.engines, strict=True))
     say(f"teacher {engines}")
     from classifine.train.distill import Taught, lessons
-    from classifine.train.fit import seeded
+    from classifine.train.ready import seeded
 
     with workplace(output, overwrite) as place:
         with seeded(config.train.seed):

@@ -13,7 +13,7 @@ from classifine.model.base import LOCAL_FOLDER
 from classifine.model.folder import read_record
 from classifine.model.static import STATIC
 from classifine.report.limits import code, limits
-from classifine.report.text import calibrated_on, numbers, seed_lines
+from classifine.report.text import averaged_in, calibrated_on, numbers, seed_lines
 
 CARD = "README.md"
 # What the Hub calls our metrics, where it has a name for them.
@@ -239,10 +239,9 @@ def _judged(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield _NO_EVALUATION
         return
     fair = judged_on(record.get("judged") or {}, evaluation["rows"])
-    averaged = len((record.get("soup") or {}).get("seeds", [])) > 1
     epoch = f"epoch {record['best_epoch']} of {record['epochs_run']}"
     end = "best" if record["recipe"].get("method", "finetune") == "finetune" else "last"
-    which = f"averaged over seeds, each at its {end} epoch" if averaged else epoch
+    which = f"averaged over seeds, each at its {end} epoch" if averaged_in(record) else epoch
     yield f"{fair}. The weights are those of this folder, {which}:"
     found = evaluation["metrics"]
     lines = [

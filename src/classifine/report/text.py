@@ -4,7 +4,7 @@ It only puts into words what it is given.
 """
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from classifine.data.check import DataReport
@@ -42,11 +42,26 @@ def evaluation_lines(evaluation: Evaluation, others: str = "plain transformers")
         yield from _tables(evaluation)
 
 
-def _kept(record: Mapping[str, Any]) -> str:
-    averaged = (record.get("soup") or {}).get("seeds", [])
-    if len(averaged) > 1:
+def kept_of_seeds(averaged: Sequence[int], taught_by: Sequence[int]) -> str:
+    """What stayed of several seeds: of those the `averaged` ones, or what those learned that it was `taught_by`, or the best."""
+    if averaged:
         return f"the average of the weights of seeds {', '.join(map(str, averaged))}"
+    if taught_by:
+        return f"a network that learned what seeds {', '.join(map(str, taught_by))} answer on average"
     return "the best of them on validation"
+
+
+def averaged_in(record: Mapping[str, Any]) -> Sequence[int]:
+    """The seeds whose weights were averaged; none where one of them stayed alone."""
+    seeds: Sequence[int] = (record.get("soup") or {}).get("seeds", ())
+    return seeds if len(seeds) > 1 else ()
+
+
+def taught_by(record: Mapping[str, Any]) -> Sequence[int]:
+    """The seeds whose answers the network learned; none where one of them stayed."""
+    found = record.get("ensemble") or {}
+    seeds: Sequence[int] = found["seeds"] if found.get("kept") else ()
+    return seeds
 
 
 def calibrated_on(left_out: int | None, recipe: Mapping[str, Any]) -> str:
@@ -64,7 +79,7 @@ def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
             f"{name} {statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
             for name, values in found.items()
         )
-        yield f"over {len(runs)} seeds: {', '.join(told)}; this one is {_kept(record)}"
+        yield f"over {len(runs)} seeds: {', '.join(told)}; this one is {kept_of_seeds(averaged_in(record), taught_by(record))}"
 
 
 def _intervals(evaluation: Evaluation) -> str:

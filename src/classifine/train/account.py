@@ -1,12 +1,14 @@
-"""What the record tells of a training: how it would be done, with which versions, and how it went."""
+"""A training that is over: the classifier, and what its record tells of how it would be done, with which versions, and how it went."""
 
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from classifine.config import Config
 from classifine.data.columns import Columns
 from classifine.model.base import Base
+from classifine.model.folder import Saved
 from classifine.train.memory import peak_memory_mib
 from classifine.train.recipe import Recipe
 from classifine.train.trainer import Training
@@ -46,3 +48,16 @@ def known_after(training: Training) -> dict[str, Any]:
         "train_rows_per_second": training.rows_per_second,
         "peak_memory_mib": peak_memory_mib(training.recipe.device),
     }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier ready to predict, as one loaded from a folder is, and the account of its training."""
+
+    classifier: Saved
+    training: Training
+
+
+def on_validation(training: Training) -> dict[str, float]:
+    """The metrics on validation of the epoch that was kept."""
+    return dict(training.history[training.best_epoch - 1]["validation"])

@@ -22,11 +22,11 @@ from classifine.model.network import quiet_transformers
 from classifine.model.vocabulary import give_words, wanted_words
 from classifine.say import Say
 from classifine.train.choose import choose_masked
-from classifine.train.fit import seeded
 from classifine.train.hardware import attention_on, look_at_hardware
 from classifine.train.masking import masked_once, masking_collator
 from classifine.train.objectives import EXERCISES, Course
 from classifine.train.progress import Best, Weights
+from classifine.train.ready import seeded
 from classifine.train.recipe import Recipe
 from classifine.train.start import start_at_shares
 from classifine.train.trainer import Training, check_finite, in_parts, start_over, walk

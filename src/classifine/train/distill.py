@@ -1,19 +1,17 @@
 """A network taught by another one's answers: its logits on texts without labels stand in the place of true labels.
 
-Hinton et al. 2015, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531): the student learns how sure the
-teacher is of every label, both softened by a temperature. What is fitted after training (temperature, thresholds) follows
-the teacher on held-out texts. It knows nothing about files or saved folders.
+What is fitted after training (temperature, thresholds) follows the teacher on held-out texts. It knows nothing about
+files or saved folders.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from classifine import metrics
 from classifine.config import Config
@@ -24,18 +22,18 @@ from classifine.data.texts import Texts
 from classifine.decide import Decision
 from classifine.infer.forward import logits
 from classifine.infer.torch_engine import TorchEngine
-from classifine.labels import Labels, Task
+from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.model.folder import Saved
 from classifine.model.network import quiet_transformers
 from classifine.say import Say
-from classifine.train.account import known_after, known_before
+from classifine.train.account import Fitted, known_after, known_before
 from classifine.train.adapters import trained_weights
 from classifine.train.decided import as_kept, fold
-from classifine.train.fit import Fitted, adapted, longer, ready
 from classifine.train.lesson import Lesson, input_columns
-from classifine.train.progress import constant_guess
+from classifine.train.ready import adapted, longer, ready
 from classifine.train.recipe import Recipe
+from classifine.train.soft import constant_loss, soft_loss, softened
 from classifine.train.start import start_at_odds
 from classifine.train.trainer import train
 
@@ -87,9 +85,9 @@ def lessons(
     """
     network, tokenizer, recipe = student.network, student.tokenizer, student.recipe
     padding, before = pad_id(tokenizer), known_before(config, columns, student.base, recipe)
-    soft = _targets(taught, taught.train, temperature)
+    soft = softened(taught.train, labels.task, temperature)
     rows = _encoded(texts.train, soft, tokenizer, recipe.max_length)
-    held_out = _encoded(texts.held_out, _targets(taught, taught.held_out, 1.0), tokenizer, recipe.max_length)
+    held_out = _encoded(texts.held_out, softened(taught.held_out, labels.task, 1.0), tokenizer, recipe.max_length)
     if labels.task == "multi":
         start_at_odds(network, soft.mean(axis=0), len(soft), temperature=temperature)
     lesson = _lesson(held_out, soft, taught, temperature, recipe, padding)
@@ -101,32 +99,6 @@ def lessons(
     known = {"decision": decision.as_json(), "calibration": None, "doubt": None, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     return Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
-
-
-def soft_loss(task: Task, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of logits (rows, labels) against the teacher's shares at this temperature, or its numbers (rows,).
-
-    Times the temperature's square, so that gradients are as large at any (section 2 of the paper).
-    """
-
-    def loss(found: Tensor, targets: Tensor) -> Tensor:
-        if task == "score":
-            return torch.nn.functional.mse_loss(found[:, 0].float(), targets)
-        soft = found.float() / temperature
-        of = torch.nn.functional.cross_entropy if task == "single" else _binary
-        return of(soft, targets) * temperature**2
-
-    return loss
-
-
-def _binary(found: Tensor, targets: Tensor) -> Tensor:
-    return torch.nn.functional.binary_cross_entropy_with_logits(found, targets)
-
-
-def _targets(taught: Taught, found: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """What is to be learned of logits: shares (texts, labels) at a temperature, or numbers (texts,)."""
-    scores = replace(taught.decision, temperature=temperature).scores(found).astype(np.float32)
-    return scores[:, 0] if taught.decision.task == "score" else scores
 
 
 def _encoded(texts: Sequence[Text], targets: NDArray[np.float32], tokenizer: Any, max_length: int) -> Any:
@@ -153,23 +125,13 @@ def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe
             "predicted_classes": len(np.unique(own, axis=0)),
         }
 
-    guesses = (_constant_loss(soft, task, temperature), _constant_loss(targets.numpy(), task, 1.0))
+    guesses = (constant_loss(soft, task, temperature), constant_loss(targets.numpy(), task, 1.0))
     return Lesson(validate, *guesses, ("agreement",), lambda given, own: soft_ones(given.logits, own), learned="texts")
 
 
 def agreement(answers: NDArray[Any], scores: NDArray[np.float64], decision: Decision) -> float:
     """How often `scores` (rows, labels) give the `answers` of another one; of numbers their correlation."""
     return metrics.judge(answers, scores, decision)[metrics.AGREEMENT[decision.task]]
-
-
-def _constant_loss(targets: NDArray[Any], task: Task, temperature: float) -> float:
-    """The loss of the best answer that is the same for all rows: the mean of the targets."""
-    if task == "score":
-        return constant_guess(targets)
-    if task == "multi":
-        return constant_guess(targets) * temperature**2
-    mean = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-12, 1)
-    return float(-(mean * np.log(mean)).sum()) * temperature**2
 
 
 def _decided(network: Any, held_out: Any, padding: int, taught: Taught) -> Decision:

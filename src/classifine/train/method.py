@@ -52,8 +52,18 @@ def learnable(names: Iterable[Sequence[str]]) -> tuple[int, int]:
 def choose_method(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:
     """(method, why): the one that is asked for, or the one that suits the data.
 
-    Raises ConfigError where the one that is asked for does not do what is asked of the texts, with one that does.
+    Raises ConfigError where it does not do what is asked of it, with one that does.
     """
+    method, why = _chosen(config, model, data)
+    if config.keep == "distilled" and method != "finetune":
+        raise ConfigError(
+            f"--keep is distilled, which is for --method finetune, and the method is {method} ({why}). Add --method "
+            "finetune, or use --keep average or best."
+        )
+    return method, why
+
+
+def _chosen(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:
     if config.method != "auto":
         _check_method(config, model, data)
         return config.method, "as asked for"

@@ -16,10 +16,10 @@ from classifine.labels import Labels
 from classifine.model.base import Base
 from classifine.say import Say
 from classifine.train.documents import collator, parts_of
-from classifine.train.fit import adapted, ready, seeded
 from classifine.train.losses import twice
 from classifine.train.memory import free_memory, keep_freed_memory, peak_memory_mib
 from classifine.train.quicker import quicker
+from classifine.train.ready import adapted, ready, seeded
 from classifine.train.recipe import Recipe
 from classifine.train.similarity import EPOCHS
 from classifine.train.trainer import in_parts
@@ -30,12 +30,15 @@ FORWARD = 1 / 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that was not made: `rows` of each split, `seconds` of all `seeds` and `memory_mib` as estimated."""
+    """A run that was not made: `rows` of each split, `seconds` of all of it and `memory_mib` as estimated; whether its
+    `seeds` have `taught` one more network.
+    """
 
     recipe: Recipe
     labels: Labels
     rows: dict[str, int]
     seeds: int
+    taught: bool
     seconds: float
     memory_mib: int | None
 
@@ -43,7 +46,7 @@ class Plan:
         """The plan as plain values."""
         return {
             "task": self.labels.task, "labels": list(self.labels.names), "rows": self.rows,
-            "recipe": self.recipe.as_json(), "seeds": self.seeds, "seconds": round(self.seconds), "memory_mib": self.memory_mib,
+            "recipe": self.recipe.as_json(), "seeds": self.seeds, "taught": self.taught, "seconds": round(self.seconds), "memory_mib": self.memory_mib,
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -58,7 +61,8 @@ class Plan:
                 if self.recipe.steps
                 else "steps: none, a probe on the frozen encoder"
             )
-            + (f", for each of {self.seeds} seeds" if self.seeds > 1 else ""),
+            + (f", for each of {self.seeds} seeds" if self.seeds > 1 else "")
+            + (", and for the network that they teach" if self.taught else ""),
             f"estimate: about {minutes} on the {self.recipe.device}{memory}",
             "nothing was trained or written (--dry-run)",
         ]
@@ -81,9 +85,12 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         steps, judged = steps + recipe.over(every + recipe.names_trained_on).steps, judged + 2 * every
     # A sharpness-aware step is made twice, the first time on a share of its rows.
     made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
-    seconds = config.train.seeds * step * (made + FORWARD * judged / recipe.batch_size)
+    once, taught = made + FORWARD * judged / recipe.batch_size, config.train.keep == "distilled"
+    # Each network that teaches another answers what it learned from and was judged by.
+    asked = FORWARD * (len(three.train) + len(three.validation)) / recipe.batch_size
+    seconds = step * (config.train.seeds * (once + asked * taught) + once * taught)
     count = {part.name: len(part) for part in three.all}
-    return Plan(recipe, labels, count, config.train.seeds, seconds, peak_memory_mib(recipe.device))
+    return Plan(recipe, labels, count, config.train.seeds, taught, seconds, peak_memory_mib(recipe.device))
 
 
 def _measured(network: Any, rows: Any, pad: int, recipe: Recipe, say: Say) -> tuple[float, Recipe]:

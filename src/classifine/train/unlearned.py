@@ -1,6 +1,6 @@
 """Whether validation rows can tell what was learned from a guess, and the guess itself, for a network that learned nothing.
 
-It knows nothing about texts or how a network is trained.
+It knows nothing about texts or steps.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from classifine.config import Train
 from classifine.decide import Decision
 from classifine.model.network import output_layer, shift_output
+from classifine.say import Say
+from classifine.train.lesson import targets_of
+from classifine.train.recipe import Recipe
+from classifine.train.wishes import LOSS, changed
 
 ROWS = 50  # on fewer it cannot be told
 # Scores whose loss is above such a share of the guess's know no more than it does.
@@ -54,3 +59,26 @@ def guess_alike(network: Any, shares: NDArray[np.float64]) -> bool:
     layer.bias.zero_()
     shift_output(network, np.log(shares))
     return True
+
+
+def in_our_way(wishes: Train, recipe: Recipe) -> bool:
+    """Whether a network was fine-tuned to one label a text as we see fit: who wishes for more gets what that leads to."""
+    as_chosen = not changed(wishes, ("epochs", "learning_rate", *LOSS))
+    return as_chosen and recipe.method == "finetune" and recipe.task == "single"
+
+
+def settled(
+    network: Any, rows: Any, validation: Any, reached: Mapping[str, float], told: Mapping[str, Any], say: Say
+) -> str:
+    """An alarm, said, where the network learned nothing, which then gives every text the guess that is right most often."""
+    shares, truth = shares_of(targets_of(rows), network.config.num_labels), targets_of(validation)
+    unlearned = is_unlearned(reached, told["calibration"]["after"]["nll"], truth, shares)
+    if not (unlearned and guess_alike(network, shares)):
+        return ""
+    alarm = (
+        f"Nothing was learned that holds for validation rows (accuracy {reached['accuracy']:.3f}; the most frequent label "
+        f"for all {always(truth, shares):.3f}), so every text gets that label, with its share as score. Check "
+        "the labels, give more rows, or name --epochs or --learning-rate to get the network as it was trained."
+    )
+    say(f"ALARM {alarm}")
+    return alarm

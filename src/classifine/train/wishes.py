@@ -64,9 +64,11 @@ def check_adapter(model: Model) -> None:
 
 
 def check_keep(config: Train) -> None:
-    """ConfigError where weights of several seeds are to be averaged and there is one."""
-    if config.keep == "average" and config.seeds == 1:
-        raise ConfigError("--keep is average, and there is one seed. Train several with --seeds 3, or drop --keep.")
+    """ConfigError where something is to be made of several seeds and there is one."""
+    if config.keep != "best" and config.seeds == 1:
+        raise ConfigError(
+            f"--keep is {config.keep}, and there is one seed. Train several with --seeds 3, or drop --keep."
+        )
 
 
 def new_words_of(model: Model, method: str) -> int | None:

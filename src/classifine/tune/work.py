@@ -14,9 +14,10 @@ from classifine.errors import ConfigError
 from classifine.metrics import LOWER_IS_BETTER
 from classifine.model.base import Base, find_base
 from classifine.say import Say
-from classifine.train.fit import fit, ready, seeded
+from classifine.train.fit import fit
 from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.progress import Watched, rank
+from classifine.train.ready import ready, seeded
 from classifine.train.recipe import Method, Recipe
 from classifine.train.search import Space, Trial, space_of
 

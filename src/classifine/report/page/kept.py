@@ -208,6 +208,13 @@ class SoupFact(_Fact):
     seeds: tuple[int, ...] = ()
 
 
+class EnsembleFact(_Fact):
+    """Whose answers another network learned, and whether it was kept."""
+
+    seeds: tuple[int, ...] = ()
+    kept: bool = False
+
+
 class RecordFact(_Fact):
     """What the page tells of classifine.json; labels and how they are chosen are read apart."""
 
@@ -234,6 +241,7 @@ class RecordFact(_Fact):
     calibration: CalibrationFact | None = None
     seeds: tuple[SeedFact, ...] = ()
     soup: SoupFact | None = None
+    ensemble: EnsembleFact | None = None
     distilled: TaughtFact | None = None
     search: SearchFact | None = None
 
@@ -242,6 +250,11 @@ class RecordFact(_Fact):
         """The seeds whose weights were averaged; none where one of them stayed alone."""
         seeds = self.soup.seeds if self.soup else ()
         return seeds if len(seeds) > 1 else ()
+
+    @property
+    def taught_by(self) -> tuple[int, ...]:
+        """The seeds whose answers the network learned; none where one of them stayed."""
+        return self.ensemble.seeds if self.ensemble and self.ensemble.kept else ()
 
     @property
     def keeps_last(self) -> bool:

@@ -11,6 +11,7 @@ from classifine.report.limits import limits
 from classifine.report.page.blocks import Block, Cell, Chart, Listing, Note, Table, count, number
 from classifine.report.page.kept import EVALUATION, EvaluationFact, Kept, Metric
 from classifine.report.page.missing import lacks
+from classifine.report.text import kept_of_seeds
 
 # What the metrics are, for who has not met them.
 MEANING = {
@@ -56,11 +57,7 @@ def results(kept: Kept) -> Iterator[Block]:
             [Cell(str(one.seed), one.seed), *(number(one.test.get(name)) for name in names)]
             for one in kept.record.seeds
         ]
-        joined = ", ".join(map(str, kept.record.averaged))
-        about = (
-            f"the average of the weights of seeds {joined}" if joined else "the seed that was best on validation rows"
-        )
-        note = f"This report is about {about}."
+        note = f"This report is about {kept_of_seeds(kept.record.averaged, kept.record.taught_by)}."
         yield Table("seeds-table", "The same recipe from other seeds, on test rows", ("seed", *names), rows, note)
     yield Listing("limits", "Limits found", tuple(limits(dict(kept.record), found.model_dump())))
 

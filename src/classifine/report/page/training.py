@@ -31,6 +31,11 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     elif best is not None:
         why = "the last" if kept.record.keeps_last else f"the best by {metric} on validation rows"
         yield Note(f"The weights are those of epoch {best} of {len(kept.history)}, {why}.")
+    if kept.record.taught_by:
+        yield Note(
+            "The training loss is that of what the seeds answer, softened, and of another scale than that of the labels of "
+            "validation rows."
+        )
     yield from (Note(f"During training: {clean(alarm)}", warning=True) for alarm in kept.record.alarms)
     loss = [
         {"epoch": one.epoch, "value": value, "kind": kind}
