@@ -71,6 +71,7 @@ def test_the_loss_is_least_where_the_student_answers_as_the_teacher(task, temper
     loss = soft_loss(task, temperature)
     loss(found, targets).backward()
     assert found.grad.abs().max() < 1e-5
+    assert float(loss(found, targets).detach()) == pytest.approx(0, abs=1e-5)  # however unsure the teacher is
     assert loss(found + torch.randn(found.shape), targets) > loss(found, targets)
 
 

@@ -355,7 +355,7 @@ def test_a_network_that_learned_what_seeds_answer_is_told_as_such(folders, tmp_p
     write_json(folder / "classifine.json", {**found, "seeds": seeds, "ensemble": {"seeds": [7, 8], "kept": stayed}})
     words = Page(report_page(folder)).words
     assert ("a network that learned what seeds 7, 8 answer on average" in words) is stayed
-    assert ("about the best of them on validation" in words) is not stayed
+    assert ("about the seed that was best on validation rows" in words) is not stayed
     assert ("of another scale" in words) is stayed
 
 

@@ -1,19 +1,25 @@
 """Several seeds that teach one more network: what it learns, when it stays, what is told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import QUICK, fitted_on, settings
+from conftest import QUICK, fitted_on, made_up, settings
 
 from classifine import TextClassifier, run
 from classifine.config import Model, build
 from classifine.decide import Decision
-from classifine.errors import ConfigError
+from classifine.errors import ConfigError, TrainingError
+from classifine.infer.forward import logits
 from classifine.infer.predict import text_logits
+from classifine.infer.torch_engine import TorchEngine
 from classifine.model.folder import load
 from classifine.train import fit, plan, several
+from classifine.train.lesson import input_columns
 from classifine.train.method import Labelled, choose_method
+from classifine.train.several import Ensemble, Tried
+from classifine.train.soft import TEMPERATURE, constant_loss
 from classifine.train.wishes import check_keep
 
 
@@ -21,48 +27,64 @@ def record_of(found):
     return json.loads((found.folder / "classifine.json").read_text("utf-8"))
 
 
-def test_seeds_teach_one_more_network_what_they_answer_on_average(tickets, base, tmp_path, monkeypatch):
-    asked, answers, taught = several.Ensemble.ask, [], []
-    trained = fit.train
+def ranked(monkeypatch, own, best):
+    """Let the student be of the rank `own`, and the best seed of `best`; seeds among one another as they are."""
+    compared = several._distilled
 
-    def noted(ensemble, tried, seed):
+    def distilled(*given):
+        ranks = iter([(own,), (best,)])
+        with monkeypatch.context() as patch:
+            # What it learns by is ranked elsewhere.
+            patch.setattr(several, "rank", lambda metric, reached: next(ranks))
+            return compared(*given)
+
+    monkeypatch.setattr(several, "_distilled", distilled)
+
+
+def watched(monkeypatch):
+    """(the targets of each network, what each seed answered to its rows), filled while it trains."""
+    targets, answers, asked, trained = [], [], Ensemble.ask, fit.train
+
+    def asking(ensemble, tried, seed):
         asked(ensemble, tried, seed)
-        found = several.logits(
-            several.TorchEngine(tried.fitted.classifier.network), several.input_columns(tried.rows), 0
-        )
-        answers.append(found / tried.fitted.classifier.decision.temperature)
+        saved = tried.fitted.classifier
+        answers.append(logits(TorchEngine(saved.network), input_columns(tried.rows), 0) / saved.decision.temperature)
 
-    def seen(network, rows, *rest, **more):
-        taught.append(np.array(rows["labels"][:]))
+    def training(network, rows, *rest, **more):
+        targets.append(np.array(rows["labels"][:]))
         return trained(network, rows, *rest, **more)
 
-    monkeypatch.setattr(several.Ensemble, "ask", noted)
-    monkeypatch.setattr(fit, "train", seen)
+    monkeypatch.setattr(Ensemble, "ask", asking)
+    monkeypatch.setattr(fit, "train", training)
+    return targets, answers
+
+
+def test_seeds_teach_one_more_network_what_they_answer_on_average(tickets, base, tmp_path, monkeypatch):
+    targets, answers = watched(monkeypatch)
     said = []
-    config = settings(tickets, base, seeds=2, epochs=2, patience=2, keep="distilled", class_weights="balanced")
+    monkeypatch.setattr(several, "_PART", 7)  # rows are answered part by part, in order
+    config = settings(tickets, base, seeds=2, epochs=2, patience=2, keep="distilled")
     found = run.train(config, tmp_path / "taught", False, said.append)
-    assert [targets.ndim for targets in taught] == [1, 1, 2]
-    wanted = Decision("single", several.TEMPERATURE).scores(np.mean(answers, axis=0))
-    assert np.allclose(taught[2], wanted, atol=1e-3)
-    record = record_of(found)
-    told, first = record["ensemble"], QUICK["seed"]
+    assert [own.ndim for own in targets] == [1, 1, 2]
+    wanted = Decision("single", TEMPERATURE).scores(np.mean(answers, axis=0))
+    assert np.allclose(targets[2], wanted, atol=1e-3)
+    record, first = record_of(found), QUICK["seed"]
+    told = record["ensemble"]
     assert told["seeds"] == [one["seed"] for one in record["seeds"]] == [first, first + 1]
     assert record["seed"] == first + 2 if told["kept"] else record["seed"] in told["seeds"]
     assert any("teach one more network" in line for line in said)
     assert any(f"{told['together']['macro_f1']:.4f}" in line for line in said if line.startswith("on validation"))
-    assert record["config"]["train"]["class_weights"] == "balanced"  # as it was asked for
 
 
 @pytest.mark.parametrize("better", [True, False])
 def test_the_one_that_was_taught_stays_where_it_is_no_worse(tickets, base, tmp_path, monkeypatch, better):
-    ranks = iter([(float(better),), (0.5,)])  # its own, and that of the best seed
-    monkeypatch.setattr(several, "rank", lambda metric, reached: next(ranks))
+    ranked(monkeypatch, float(better), 0.5)
     found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=1, keep="distilled")
     record = record_of(found)
     assert record["ensemble"]["kept"] is better
     card = (found.folder / "README.md").read_text("utf-8")
-    assert ("a network that learned what seeds" in card) is better
-    assert ("the best of them on validation" in card) is not better
+    assert ("a network that learned what seeds" in card and "learned from | the mean answers" in card) is better
+    assert ("the seed that was best on validation rows" in card) is not better
     if better:
         assert record["seed"] == QUICK["seed"] + 2
     else:
@@ -73,22 +95,44 @@ def test_the_one_that_was_taught_stays_where_it_is_no_worse(tickets, base, tmp_p
     assert text_logits(saved, ["My card was charged twice"]).shape == (1, len(saved.labels))
 
 
-def test_a_student_knows_what_its_teachers_do(tickets, base, tmp_path, monkeypatch):
-    # From a head of its own, by the answers alone: what it learned is close to what they say of rows it never saw.
-    ranks = iter([1, 0])  # whatever it reached, it stays
-    monkeypatch.setattr(several, "rank", lambda metric, reached: next(ranks))
+def test_a_student_learns_the_answers_and_no_labels(tickets, base, tmp_path, monkeypatch):
+    ranked(monkeypatch, 1, 0)
+    asked = Ensemble.ask
+
+    def turned(ensemble, tried, seed):
+        asked(ensemble, tried, seed)
+        ensemble._on_rows = np.roll(ensemble._on_rows, 1, axis=1) if len(ensemble.seeds) == 2 else ensemble._on_rows
+
+    monkeypatch.setattr(Ensemble, "ask", turned)
     found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=12, patience=12, keep="distilled")
-    record = record_of(found)
-    assert record["ensemble"]["kept"]
-    assert record["ensemble"]["validation"]["accuracy"] >= record["ensemble"]["together"]["accuracy"] - 0.1
-    assert found.evaluation.accuracy > found.evaluation.baselines[0].metrics["accuracy"]
+    history = [json.loads(line) for line in (found.folder / "history.jsonl").read_text("utf-8").splitlines()]
+    # Each answer is the label after the true one.
+    assert history[-1]["validation"]["accuracy"] < 0.1 < record_of(found)["ensemble"]["best"]["accuracy"]
+
+
+@pytest.mark.parametrize("temperature", [4.0, (1.0, 2.0, 4.0)])
+def test_who_is_too_sure_weighs_no_more(saved, encoded, temperature, tickets):
+    classifier = replace(saved, record={**saved.record, "decision": {"temperature": temperature, "thresholds": []}})
+    count, ensemble = len(saved.labels), Ensemble()
+    scale = np.resize(temperature, count) if isinstance(temperature, tuple) else temperature
+    if isinstance(temperature, tuple):
+        decision = {"temperature": scale.tolist(), "thresholds": []}
+        classifier = replace(saved, record={**saved.record, "decision": decision})
+    rows = encoded.select(range(12))
+    recipe = type("Recipe", (), {"precision": "float32"})()
+    fitted = type("Fitted", (), {"classifier": classifier, "training": type("Training", (), {"recipe": recipe})()})()
+    ensemble.ask(Tried(fitted, rows, rows), 1)
+    own = logits(TorchEngine(saved.network), input_columns(rows), 0)
+    assert np.allclose(ensemble._on_rows, own / np.asarray(scale), atol=1e-4)
 
 
 @pytest.mark.parametrize("more", [{}, {"long": "windows", "max_length": 8}, {"adapter": "lora"}])
 @pytest.mark.parametrize("task", ["single", "multi", "score", "pairs"])
-def test_every_task_can_be_taught(base, task, more):
+def test_every_task_can_be_taught(base, task, more, monkeypatch):
     if "adapter" in more:
         pytest.importorskip("peft", reason="adapters are an extra")
+    ranked(monkeypatch, 1, 0)
+    targets, answers = watched(monkeypatch)
     texts = [f"{word} {i} came late and was broken" for i in range(30) for word in ("parcel", "refund")]
     labels = ["parcel", "refund"] * 30
     if task == "multi":
@@ -100,8 +144,77 @@ def test_every_task_can_be_taught(base, task, more):
     plain = {"base": str(base), "epochs": 2, "batch_size": 8, "method": "finetune", "precision": "float32"}
     classifier = TextClassifier(**plain, **more, seeds=2, keep="distilled").fit(texts, labels)
     told = classifier._fitted.record["ensemble"]
-    assert told["seeds"] == [42, 43] and told["together"]["loss"] > 0
+    assert (told["seeds"], told["kept"]) == ([42, 43], True)
+    wanted = Decision("single" if task == "pairs" else task, TEMPERATURE).scores(np.mean(answers, axis=0))
+    assert np.allclose(targets[2], wanted[:, 0] if task == "score" else wanted, atol=1e-3)
     assert len(classifier.predict(texts[:3])) == 3
+
+
+@pytest.mark.parametrize("wishes", [{"class_weights": "balanced"}, {"sampling": "balanced", "correct_prior": True}])
+def test_what_labels_count_for_is_in_the_answers(base, wishes, monkeypatch):
+    ranked(monkeypatch, 1, 0)
+    corrected, seen, asked = fit._correct_prior, [], []
+    monkeypatch.setattr(fit, "_correct_prior", lambda *given: seen.append(corrected(*given)))
+    # A network that learned nothing gives all texts the guess, but not where labels were to count for more.
+    monkeypatch.setattr(fit, "in_our_way", lambda given, recipe: bool(asked.append(given)))
+    rows = made_up(300)
+    common = rows[0][1]
+    texts, labels = zip(*(row for i, row in enumerate(rows) if row[1] == common or not i % 4), strict=True)
+    plain = {"base": str(base), "method": "finetune", **QUICK}
+    classifier = TextClassifier(**plain, seeds=2, keep="distilled", **wishes).fit(texts, labels)
+    assert len(seen) == 2  # of the seeds alone
+    assert len(asked) == 3 and {name: getattr(asked[2], name) for name in wishes} == wishes
+    record = classifier._fitted.record
+    assert record["ensemble"]["kept"] and record["alarms"] == []
+    assert classifier.evaluate(texts, labels).macro_f1 > 0.9
+
+
+def test_where_the_student_fails_the_best_seed_stays(tickets, base, tmp_path, monkeypatch):
+    trained, said = fit.train, []
+
+    def broken(network, rows, *rest, **more):
+        if np.array(rows["labels"][:]).ndim == 2:
+            raise TrainingError("The network diverged.")
+        return trained(network, rows, *rest, **more)
+
+    monkeypatch.setattr(fit, "train", broken)
+    config = settings(tickets, base, seeds=2, epochs=1, keep="distilled")
+    found = run.train(config, tmp_path / "own", False, said.append)
+    record = record_of(found)
+    assert record["ensemble"]["kept"] is False and record["seed"] in record["ensemble"]["seeds"]
+    assert any("is left out, and seed" in line and "diverged" in line for line in said)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_trackers_are_told_test_metrics_of_what_stays(tickets, base, tmp_path, monkeypatch, better):
+    ranked(monkeypatch, float(better), 0.5)
+    ended = []
+
+    class Noting(run_tracking()):
+        def finish(self, metrics):
+            ended.append((self._part, dict(metrics)))
+            super().finish(metrics)
+
+    import classifine.train.track
+
+    monkeypatch.setattr(classifine.train.track, "Tracking", Noting)
+    found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=1, keep="distilled")
+    seeds = [f"-{QUICK['seed']}", f"-{QUICK['seed'] + 1}"]
+    assert [part for part, _ in ended[:3]] == [*seeds, "-distilled"]
+    assert ended[2][1] == (found.evaluation.metrics if better else {})
+
+
+def run_tracking():
+    from classifine.train.track import Tracking
+
+    return Tracking
+
+
+def test_a_teacher_that_is_unsure_can_be_learned_from():
+    # As near a guess as the scores of labels that are hardly known; whoever answers alike has learned all there is.
+    soft = np.array([[0.62, 0.38], [0.38, 0.62]] * 8, dtype=np.float32)
+    assert constant_loss(soft, "single", 1.0) > 0.02
+    assert constant_loss(soft, "multi", 1.0) > 0.02
 
 
 def test_one_seed_cannot_teach():
@@ -112,7 +225,7 @@ def test_one_seed_cannot_teach():
 @pytest.mark.parametrize("method", ["auto", "probe", "lp-ft", "contrastive"])
 def test_methods_for_few_labels_are_not_distilled(method):
     config = build({"train": {"keep": "distilled", "seeds": 2, "method": method}}).train
-    with pytest.raises(ConfigError, match="--keep"):
+    with pytest.raises(ConfigError, match="--keep is distilled, which is for --method finetune"):
         choose_method(config, Model(), Labelled(40, 5, "single", False, True))
     alike = config.model_copy(update={"method": "finetune"})
     assert choose_method(alike, Model(), Labelled(40, 5, "single", False, True))[0] == "finetune"

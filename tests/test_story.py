@@ -155,10 +155,10 @@ def test_several_seeds_over_one_split_and_the_best_on_validation_stays(tickets, 
     said = []
     config = settings(tickets, base, seeds=3, epochs=2, patience=2)
     named = []
-    monkeypatch.setattr("classifine.train.track.Tracking.name_seed", lambda self, seed: named.append(seed))
+    monkeypatch.setattr("classifine.train.track.Tracking.name_part", lambda self, name: named.append(name))
     found = run.train(config, tmp_path / "model", False, said.append)
     seeds = [QUICK["seed"] + i for i in range(3)]
-    assert named == seeds
+    assert named == list(map(str, seeds))
     record = json.loads((tmp_path / "model" / "classifine.json").read_text("utf-8"))
     runs = record["seeds"]
     assert [one["seed"] for one in runs] == seeds

@@ -222,7 +222,7 @@ def test_each_seed_is_a_run_of_its_own_and_so_is_a_run_that_starts_anew(monkeypa
     monkeypatch.setattr(transformers.integrations, "get_reporting_integration_callbacks", lambda names: [Listening])
     with Tracking(["tensorboard"], "run", lambda line: None) as tracking:
         for seed in (7, 8):
-            tracking.name_seed(seed)
+            tracking.name_part(str(seed))
             tracking.on_train_begin(None, None, None)
             tracking.finish({"accuracy": seed})
         tracking.on_train_begin(None, None, None)

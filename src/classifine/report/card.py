@@ -13,7 +13,7 @@ from classifine.model.base import LOCAL_FOLDER
 from classifine.model.folder import read_record
 from classifine.model.static import STATIC
 from classifine.report.limits import code, limits
-from classifine.report.text import averaged_in, calibrated_on, numbers, seed_lines
+from classifine.report.text import averaged_in, calibrated_on, numbers, seed_lines, taught_by
 
 CARD = "README.md"
 # What the Hub calls our metrics, where it has a name for them.
@@ -322,9 +322,14 @@ def _steps(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, An
     kept = "the last one kept" if few else f"the best: {record['best_epoch']} (by {recipe['metric']})"
     compared = record.get("pair_similarity")
     first = f"how alike two texts are, from {compared['pairs']} pairs and the base's own cosines" if compared else ""
-    words = recipe.get("new_words")
+    words, teachers = recipe.get("new_words"), ", ".join(map(str, taught_by(record)))
     return {
         **few,
+        **(
+            {"learned from": f"the mean answers of networks of seeds {teachers} to the training rows"}
+            if teachers
+            else {}
+        ),
         **({"vocabulary": f"the base's and {words} words of the training texts"} if words else {}),
         **({"before the labels": first} if first else {}),
         "epochs": f"{record['epochs_run']} of {recipe['epochs']}, {kept}",

@@ -48,7 +48,7 @@ def kept_of_seeds(averaged: Sequence[int], taught_by: Sequence[int]) -> str:
         return f"the average of the weights of seeds {', '.join(map(str, averaged))}"
     if taught_by:
         return f"a network that learned what seeds {', '.join(map(str, taught_by))} answer on average"
-    return "the best of them on validation"
+    return "the seed that was best on validation rows"
 
 
 def averaged_in(record: Mapping[str, Any]) -> Sequence[int]:
@@ -60,7 +60,7 @@ def averaged_in(record: Mapping[str, Any]) -> Sequence[int]:
 def taught_by(record: Mapping[str, Any]) -> Sequence[int]:
     """The seeds whose answers the network learned; none where one of them stayed."""
     found = record.get("ensemble") or {}
-    seeds: Sequence[int] = found["seeds"] if found.get("kept") else ()
+    seeds: Sequence[int] = found.get("seeds", ()) if found.get("kept") else ()
     return seeds
 
 

@@ -33,7 +33,7 @@ from classifine.train.decided import as_kept, fold
 from classifine.train.lesson import Lesson, input_columns
 from classifine.train.ready import adapted, longer, ready
 from classifine.train.recipe import Recipe
-from classifine.train.soft import constant_loss, soft_loss, softened
+from classifine.train.soft import constant_loss, soft_loss, soft_targets
 from classifine.train.start import start_at_odds
 from classifine.train.trainer import train
 
@@ -85,9 +85,9 @@ def lessons(
     """
     network, tokenizer, recipe = student.network, student.tokenizer, student.recipe
     padding, before = pad_id(tokenizer), known_before(config, columns, student.base, recipe)
-    soft = softened(taught.train, labels.task, temperature)
+    soft = soft_targets(taught.train, labels.task, temperature)
     rows = _encoded(texts.train, soft, tokenizer, recipe.max_length)
-    held_out = _encoded(texts.held_out, softened(taught.held_out, labels.task, 1.0), tokenizer, recipe.max_length)
+    held_out = _encoded(texts.held_out, soft_targets(taught.held_out, labels.task, 1.0), tokenizer, recipe.max_length)
     if labels.task == "multi":
         start_at_odds(network, soft.mean(axis=0), len(soft), temperature=temperature)
     lesson = _lesson(held_out, soft, taught, temperature, recipe, padding)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from classifine.config import Config, Train
+from classifine.config import Config
 from classifine.data.columns import Columns
 from classifine.data.encode import encode, encode_names, pad_id
 from classifine.data.read import Split
@@ -28,18 +28,17 @@ from classifine.train.decided import decided
 from classifine.train.few import learn
 from classifine.train.lesson import targets_of
 from classifine.train.losses import prior_shift
-from classifine.train.memory import free_memory
 from classifine.train.probe import Probe
-from classifine.train.progress import Weights, rank
+from classifine.train.progress import Weights
 from classifine.train.ready import adapted, longer, ready, seeded
 from classifine.train.recipe import Recipe
-from classifine.train.several import Ensemble, Tried, averaged
+from classifine.train.several import Ensemble, Tried, from_seeds
 from classifine.train.similarity import Compared, learn_similarity
 from classifine.train.soup import put_away
 from classifine.train.track import Tracking
 from classifine.train.trainer import train
 from classifine.train.unlearned import in_our_way, settled
-from classifine.train.wishes import LOSS, check_keep
+from classifine.train.wishes import check_keep
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -68,64 +67,15 @@ def fit(
     is returned, or what `keep` makes of all; its record tells of all, with what `judged` said of each.
     """
     check_keep(config.train)
-    wishes, keep = config.train, config.train.keep
-    seeds = range(wishes.seed, wishes.seed + wishes.seeds)
 
-    def once(own: Train, **more: Any) -> Tried:
+    def once(own: Config, **more: Any) -> Tried:
         return _fit_once(
-            train_split, validation_split, columns, labels, base, config.model_copy(update={"train": own}), say, tracking,
-            better, callbacks, spare, **more,
-        )  # fmt: skip
+            train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks, spare, **more
+        )
 
-    def student(ensemble: Ensemble) -> Fitted:
-        # What labels count for is in the answers already.
-        plain = {name: getattr(Train(), name) for name in LOSS}
-        _name(tracking, seeds.stop)
-        return once(wishes.model_copy(update={"seed": seeds.stop, **plain}), teacher=ensemble).fitted
-
-    if len(seeds) == 1:
-        return once(wishes).fitted
-    best, told, ensemble = None, list[dict[str, Any]](), Ensemble()
-    with tempfile.TemporaryDirectory() as name:
-        alike = {"head_seed": wishes.seed, "shelf": Path(name)} if keep == "average" else {}
-        for seed in seeds:
-            say(f"seed {seed}")
-            _name(tracking, seed)
-            tried = once(wishes.model_copy(update={"seed": seed}), **alike, rows_kept=keep != "best")
-            if keep == "distilled":
-                ensemble.ask(tried, seed)
-            told.append({"seed": seed, "validation": on_validation(tried.fitted.training)})
-            if judged is not None:
-                told[-1]["test"] = judged(tried.fitted.classifier)
-                if tracking is not None:
-                    tracking.finish(told[-1]["test"])
-            if best is None or _rank(tried.fitted) > _rank(best.fitted):
-                best = tried
-            # A GPU has room for the run to come, not for those that were.
-            tried.fitted.classifier.network.to("cpu")
-            del tried
-            free_memory()
-        assert best is not None
-        found = best.fitted
-        if keep == "distilled":
-            found = ensemble.distilled(found, student, say)
-        found.classifier.network.to(found.training.recipe.device)
-        if keep == "average":
-            found = averaged(best, told, Path(name), wishes, say)
-    if keep == "best":
-        say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
-    record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
-    return replace(found, classifier=replace(found.classifier, record=record))
-
-
-def _name(tracking: Tracking | None, seed: int) -> None:
-    if tracking is not None:
-        tracking.name_seed(seed)
-
-
-def _rank(found: Fitted) -> tuple[float, float]:
-    """What is greater for a better seed: seeds are chosen as epochs are."""
-    return rank(found.classifier.record["recipe"]["metric"], on_validation(found.training))
+    if config.train.seeds == 1:
+        return once(config).fitted
+    return from_seeds(config, once, say, tracking, judged)
 
 
 def _fit_once(
@@ -174,7 +124,8 @@ def _fit_once(
                 if recipe.method == "finetune"
                 else learn(*given, watching, names)
             )
-        _correct_prior(network, recipe, rows)
+        if teacher is None:  # whose answers are corrected already
+            _correct_prior(network, recipe, rows)
         if shelf is not None:
             put_away(network, shelf / f"{recipe.seed}.safetensors")
         seen = _left_out(probe, rows) if recipe.method == "probe" else None

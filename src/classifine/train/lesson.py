@@ -83,14 +83,19 @@ def validator(
 
     def validate(network: Any) -> dict[str, float]:
         found = logits(TorchEngine(network, precision), columns, pad_id) + (0 if shift is None else shift)
-        decision = Decision(task).fit(found, truth)
-        scores = decision.scores(found)
-        result = metrics.judge(truth, scores, decision)
-        result["loss"] = result[metrics.LOSS[task]]
-        result["predicted_classes"] = len(np.unique(decision.choose(scores), axis=0))
-        return result
+        return reached(found, truth, task)
 
     return validate
+
+
+def reached(found: NDArray[Any], truth: NDArray[Any], task: Task) -> dict[str, float]:
+    """The metrics of logits (rows, labels), their loss and the number of different answers; thresholds fitted to them."""
+    decision = Decision(task).fit(found, truth)
+    scores = decision.scores(found)
+    result = metrics.judge(truth, scores, decision)
+    result["loss"] = result[metrics.LOSS[task]]
+    result["predicted_classes"] = len(np.unique(decision.choose(scores), axis=0))
+    return result
 
 
 def targets_of(encoded: Any) -> NDArray[Any]:

@@ -54,19 +54,18 @@ def choose_method(config: Train, model: Model, data: Labelled) -> tuple[Method, 
 
     Raises ConfigError where it does not do what is asked of it, with one that does.
     """
-    method, why = _chosen(config, model, data)
+    method, why = _suited(data) if config.method == "auto" else (config.method, "as asked for")
     if config.keep == "distilled" and method != "finetune":
         raise ConfigError(
             f"--keep is distilled, which is for --method finetune, and the method is {method} ({why}). Add --method "
             "finetune, or use --keep average or best."
         )
+    if config.method != "auto":
+        _check_method(config, model, data)
     return method, why
 
 
-def _chosen(config: Train, model: Model, data: Labelled) -> tuple[Method, str]:
-    if config.method != "auto":
-        _check_method(config, model, data)
-        return config.method, "as asked for"
+def _suited(data: Labelled) -> tuple[Method, str]:
     each = round(data.rows / max(data.labels, 1))
     if data.task != "single" or data.pairs:
         kind = "pairs of texts are" if data.pairs else "this task is"

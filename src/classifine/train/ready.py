@@ -1,6 +1,6 @@
 """What a training begins with: a network on a base and the recipe for its rows, said aloud; its adapters; the seed.
 
-It knows nothing about epochs, or what becomes of them.
+It knows nothing about what becomes of them.
 """
 
 import contextlib

@@ -1,12 +1,14 @@
 """What stays of runs from several seeds, beside the best of them: the average of their weights, or a network that learned
 what all of them answer.
 
-The mean of the answers of networks that learned apart is better than each of them, at as many times the work. A network
-that learns it, and not the labels, has much of that lead at the work of one (Furlanello et al. 2018, "Born-Again Neural
-Networks", arXiv 1805.04770; Allen-Zhu & Li 2023, arXiv 2012.09816). It knows nothing about files of data.
+The mean of the answers of networks that learned apart is better than each of them, at as many times the work. What of that
+a network keeps that learns it and not the labels: Furlanello et al. 2018, "Born-Again Neural Networks" (arXiv 1805.04770);
+Allen-Zhu & Li 2023 (arXiv 2012.09816). It knows nothing about files of data.
 """
 
-from collections.abc import Callable, Sequence
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import metrics
-from classifine.config import Train
+from classifine.config import Config, Train
 from classifine.data.encode import pad_id
-from classifine.decide import Decision
+from classifine.errors import TrainingError
 from classifine.infer.forward import logits
 from classifine.infer.torch_engine import TorchEngine
+from classifine.labels import Task
+from classifine.model.folder import Saved
 from classifine.say import Say
 from classifine.train.account import Fitted, on_validation
 from classifine.train.decided import decided
-from classifine.train.lesson import Lesson, input_columns, targets_of, validator
+from classifine.train.lesson import Lesson, input_columns, reached, targets_of, validator
+from classifine.train.memory import free_memory
 from classifine.train.progress import constant_guess, rank
 from classifine.train.recipe import Recipe
-from classifine.train.soft import TEMPERATURE, constant_loss, soft_loss, softened
+from classifine.train.soft import TEMPERATURE, constant_loss, soft_loss, soft_targets
 from classifine.train.soup import stir
 from classifine.train.start import start_at_odds
+from classifine.train.track import Tracking
 from classifine.train.unlearned import in_our_way, settled
+
+DISTILLED = "distilled"
+_PART = 10_000  # rows that are answered at once
 
 
 @dataclass(frozen=True)
@@ -81,10 +90,11 @@ class Ensemble:
     """
 
     def __init__(self) -> None:
-        self._seeds: list[int] = []
+        self.seeds: list[int] = []
         self._on_rows: NDArray[np.float32] | None = None
         self._on_validation: NDArray[np.float32] | None = None
         self._truth: NDArray[Any] | None = None
+        self._task: Task | None = None
 
     def ask(self, tried: Tried, seed: int) -> None:
         """Let one more network answer. All runs have the same rows in the same order."""
@@ -93,53 +103,135 @@ class Ensemble:
         scale = np.asarray(classifier.decision.temperature, dtype=np.float32)
 
         def more(so_far: NDArray[np.float32] | None, rows: Any) -> NDArray[np.float32]:
-            found = logits(engine, input_columns(rows), pad_id(classifier.tokenizer)) / scale
-            return found if so_far is None else so_far + found
+            # Token ids as Python's numbers take many times the memory of a dataset.
+            parts = (rows.select(range(i, min(i + _PART, len(rows)))) for i in range(0, len(rows), _PART))
+            found = np.concatenate(
+                [logits(engine, input_columns(part), pad_id(classifier.tokenizer)) for part in parts]
+            )
+            calibrated = np.asarray(found / scale, dtype=np.float32)
+            return calibrated if so_far is None else calibrated + so_far
 
         self._on_rows = more(self._on_rows, tried.rows)
         self._on_validation = more(self._on_validation, tried.validation)
-        self._truth = targets_of(tried.validation)
-        self._seeds.append(seed)
+        self._truth, self._task = targets_of(tried.validation), classifier.labels.task
+        self.seeds.append(seed)
 
     def lesson(self, network: Any, rows: Any, validation: Any, padding: int, recipe: Recipe) -> tuple[Any, Lesson]:
         """(the encoded `rows` with the mean answers in the place of their labels, the lesson of those) for `network`.
 
-        Its epochs are judged by the labels of validation rows, as those of the runs were.
+        Its epochs are judged by the labels of validation rows, as those of the runs were. What labels are to count for is
+        in the answers already.
         """
         assert self._on_rows is not None and recipe.task is not None
         task = recipe.task
-        soft, loss = (
-            softened(self._on_rows / np.float32(len(self._seeds)), task, TEMPERATURE),
-            soft_loss(task, TEMPERATURE),
-        )
+        soft = soft_targets(self._on_rows / np.float32(len(self.seeds)), task, TEMPERATURE)
         if task == "multi":
             start_at_odds(network, soft.mean(axis=0), len(soft), temperature=TEMPERATURE)
-        guesses = (constant_loss(soft, task, TEMPERATURE), constant_guess(targets_of(validation)))
-        validate, shown = validator(validation, padding, task, recipe.precision), metrics.HEADLINE[task][:2]
-        taught = Lesson(validate, *guesses, shown, lambda given, own: loss(given.logits, own))
-        return rows.remove_columns("labels").add_column("labels", soft.tolist()), taught
+        loss, validate = soft_loss(task, TEMPERATURE), validator(validation, padding, task, recipe.precision)
+        # What two readings of a row differ by is part of the loss of training, and no guess tells what was learned.
+        plain = math.inf if recipe.r_drop else constant_guess(targets_of(validation))
+        taught = Lesson(
+            validate, constant_loss(soft, task, TEMPERATURE), plain, metrics.HEADLINE[task][:2],
+            lambda given, own: loss(given.logits, own),
+        )  # fmt: skip
+        return rows.remove_columns("labels").add_column("labels", list(soft)), taught
 
-    def distilled(self, best: Fitted, learn: Callable[["Ensemble"], Fitted], say: Say) -> Fitted:
-        """What `learn` makes of the answers, where that is no worse on validation than the best run; else that one."""
-        say(f"seeds {', '.join(map(str, self._seeds))} teach one more network what they answer on average")
-        student, metric = learn(self), best.training.recipe.metric
-        alone, own, together = on_validation(best.training), on_validation(student.training), self._judged(best)
-        stays = rank(metric, own) >= rank(metric, alone)
-        seed = best.classifier.record["seed"]
-        say(
-            f"on validation its {metric} is {own[metric]:.4f}, that of the mean of all seeds' answers {together[metric]:.4f}, "
-            f"the best seed's {alone[metric]:.4f}: {'it stays' if stays else f'seed {seed} stays'}"
-        )
-        about = {"seeds": self._seeds, "kept": stays, "together": together, "best": alone, "validation": own}
-        found = student if stays else best
-        return replace(
-            found, classifier=replace(found.classifier, record={**found.classifier.record, "ensemble": about})
-        )
-
-    def _judged(self, one: Fitted) -> dict[str, float]:
+    @property
+    def reached(self) -> dict[str, float]:
         """The metrics of the mean answers on validation rows."""
-        assert self._on_validation is not None and self._truth is not None
-        found, task = self._on_validation / len(self._seeds), one.classifier.labels.task
-        decision = Decision(task).fit(found, self._truth)
-        reached = metrics.judge(self._truth, decision.scores(found), decision)
-        return {**reached, "loss": reached[metrics.LOSS[task]]}
+        assert self._on_validation is not None and self._truth is not None and self._task is not None
+        return reached(self._on_validation / np.float32(len(self.seeds)), self._truth, self._task)
+
+
+def from_seeds(
+    config: Config,
+    once: Callable[..., Tried],
+    say: Say,
+    tracking: Tracking | None,
+    judged: Callable[[Saved], dict[str, float]] | None,
+) -> Fitted:
+    """What stays of a run by `once` with each seed, as `keep` says; its record tells of all of them."""
+    wishes, best, told, ensemble = config.train, None, list[dict[str, Any]](), Ensemble()
+    keep = wishes.keep
+
+    def run(seed: int, name: str, **more: Any) -> Tried:
+        if tracking is not None:
+            tracking.name_part(name)
+        return once(config.model_copy(update={"train": wishes.model_copy(update={"seed": seed})}), **more)
+
+    with tempfile.TemporaryDirectory() as name:
+        alike = {"head_seed": wishes.seed, "shelf": Path(name)} if keep == "average" else {}
+        for seed in range(wishes.seed, wishes.seed + wishes.seeds):
+            say(f"seed {seed}")
+            tried = run(seed, str(seed), **alike, rows_kept=keep != "best")
+            if keep == "distilled":
+                ensemble.ask(tried, seed)
+                tried = replace(tried, rows=None, validation=None)
+            told.append({"seed": seed, "validation": on_validation(tried.fitted.training)})
+            if judged is not None:
+                told[-1]["test"] = judged(tried.fitted.classifier)
+                if tracking is not None:
+                    tracking.finish(told[-1]["test"])
+            if best is None or _rank(tried.fitted) > _rank(best.fitted):
+                best = tried
+            _make_room(tried.fitted)
+            del tried
+        assert best is not None
+        found = best.fitted
+        if keep == "distilled":
+            found = _distilled(found, ensemble, lambda seed: run(seed, DISTILLED, teacher=ensemble).fitted, say)
+            if tracking is not None and not found.classifier.record["ensemble"]["kept"]:
+                tracking.finish({})  # its metrics on test rows are not those of what stays
+        found.classifier.network.to(found.training.recipe.device)
+        if keep == "average":
+            found = averaged(best, told, Path(name), wishes, say)
+    if keep == "best":
+        say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
+    record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
+    return replace(found, classifier=replace(found.classifier, record=record))
+
+
+def _rank(found: Fitted) -> tuple[float, float]:
+    """What is greater for a better seed: seeds are chosen as epochs are."""
+    return rank(found.classifier.record["recipe"]["metric"], on_validation(found.training))
+
+
+def _make_room(found: Fitted) -> None:
+    """A GPU has room for the run to come, not for those that were."""
+    found.classifier.network.to("cpu")
+    free_memory()
+
+
+def _distilled(best: Fitted, ensemble: Ensemble, learn: Callable[[int], Fitted], say: Say) -> Fitted:
+    """The network that `learn`, given a seed, makes of the answers, where it is no worse on validation than the best run;
+    else that one.
+    """
+    names, metric = ", ".join(map(str, ensemble.seeds)), best.training.recipe.metric
+    say(f"seeds {names} teach one more network what they answer on average")
+    about: dict[str, Any] = {"seeds": ensemble.seeds, "temperature": TEMPERATURE, "together": ensemble.reached}
+    alone, seed = _as_sure_as_right(best), best.classifier.record["seed"]
+    try:
+        student = learn(ensemble.seeds[-1] + 1)
+    except TrainingError as error:
+        say(f"warning the network that they taught is left out, and seed {seed} stays. {error}")
+        return _told(best, {**about, "kept": False, "best": alone, "validation": None})
+    own = _as_sure_as_right(student)
+    stays = rank(metric, own) >= rank(metric, alone)
+    shown = list(dict.fromkeys((metric, "loss")))
+    told = (
+        f"{who} {', '.join(f'{name} {found[name]:.4f}' for name in shown)}"
+        for who, found in (("its", own), ("the mean answers'", about["together"]), ("the best seed's", alone))
+    )
+    say(f"on validation {'; '.join(told)}: {'it stays' if stays else f'seed {seed} stays'}")
+    _make_room(student if not stays else best)
+    return _told(student if stays else best, {**about, "kept": stays, "best": alone, "validation": own})
+
+
+def _as_sure_as_right(found: Fitted) -> dict[str, float]:
+    """What a run reached on validation, its loss after calibration: the answers that are taught are calibrated, too."""
+    reached, calibration = on_validation(found.training), found.classifier.record["calibration"]
+    return reached if calibration is None else {**reached, "loss": calibration["after"]["nll"]}
+
+
+def _told(found: Fitted, about: Mapping[str, Any]) -> Fitted:
+    return replace(found, classifier=replace(found.classifier, record={**found.classifier.record, "ensemble": about}))

@@ -16,10 +16,10 @@ from classifine.decide import Decision
 from classifine.labels import Task
 from classifine.train.progress import constant_guess
 
-TEMPERATURE = 2.0  # unless another is asked for
+TEMPERATURE = 2.0  # of seeds' answers; as `distill` has it where no other is asked for
 
 
-def softened(answers: NDArray[np.float32], task: Task, temperature: float) -> NDArray[np.float32]:
+def soft_targets(answers: NDArray[np.float32], task: Task, temperature: float) -> NDArray[np.float32]:
     """What is to be learned of logits (rows, labels): shares (rows, labels) at a temperature, or numbers (rows,)."""
     scores = Decision(task, temperature).scores(answers).astype(np.float32)
     return scores[:, 0] if task == "score" else scores
@@ -28,28 +28,34 @@ def softened(answers: NDArray[np.float32], task: Task, temperature: float) -> ND
 def soft_loss(task: Task, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss of logits (rows, labels) against the teacher's shares at this temperature, or its numbers (rows,).
 
-    Times the temperature's square, so that gradients are as large at any (section 2 of the paper).
+    The Kullback-Leibler divergence, which is 0 where the answers are the teacher's however unsure that is, times the
+    temperature's square, so that gradients are as large at any (section 2 of the paper).
     """
 
     def loss(found: Tensor, targets: Tensor) -> Tensor:
         if task == "score":
             return torch.nn.functional.mse_loss(found[:, 0].float(), targets)
         soft = found.float() / temperature
-        of = torch.nn.functional.cross_entropy if task == "single" else _binary
-        return of(soft, targets) * temperature**2
+        if task == "single":
+            apart = torch.nn.functional.cross_entropy(soft, targets)
+        else:
+            apart = torch.nn.functional.binary_cross_entropy_with_logits(soft, targets)
+        return (apart - _unsure(targets, task)) * temperature**2
 
     return loss
 
 
-def _binary(found: Tensor, targets: Tensor) -> Tensor:
-    return torch.nn.functional.binary_cross_entropy_with_logits(found, targets)
+def _unsure(targets: Tensor, task: Task) -> Tensor:
+    """The mean entropy of shares (rows, labels), of several labels over these, too, as their loss is."""
+    found: Tensor = torch.special.entr(targets)
+    if task == "multi":
+        found += torch.special.entr(1 - targets)
+    return found.mean() if task == "multi" else found.sum(dim=-1).mean()
 
 
 def constant_loss(targets: NDArray[Any], task: Task, temperature: float) -> float:
     """The loss of the best answer that is the same for all rows: the mean of the targets."""
     if task == "score":
         return constant_guess(targets)
-    if task == "multi":
-        return constant_guess(targets) * temperature**2
-    mean = np.clip(targets.mean(axis=0, dtype=np.float64), 1e-12, 1)
-    return float(-(mean * np.log(mean)).sum()) * temperature**2
+    own = torch.from_numpy(targets).double()
+    return float(_unsure(own.mean(dim=0, keepdim=True), task) - _unsure(own, task)) * temperature**2

@@ -49,7 +49,7 @@ class Tracking(TrainerCallback):
     def __init__(self, names: Sequence[str], run_name: str, say: Say) -> None:
         check_trackers(names)
         self._names = tuple(names)
-        self._run_name, self._seed = run_name, ""
+        self._run_name, self._part = run_name, ""
         self._say = say
         self._facts: dict[str, Any] = {}
         self._open: dict[str, Any] = {}
@@ -77,7 +77,7 @@ class Tracking(TrainerCallback):
             self._end()
         from transformers.integrations import get_reporting_integration_callbacks
 
-        run_name = self._run_name + self._seed
+        run_name = self._run_name + self._part
         described = _Described(args, self._facts, run_name)
         self._stage = (described, state, control)
         for name in self._names:
@@ -101,9 +101,9 @@ class Tracking(TrainerCallback):
             self._open[name] = integration
             self._say(f"track   {name}: {KEPT[name]}")
 
-    def name_seed(self, seed: int) -> None:
-        """The next run is that of one seed of several."""
-        self._seed = f"-{seed}"
+    def name_part(self, name: str) -> None:
+        """The next run is one of several, such as that of a seed."""
+        self._part = f"-{name}"
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Hand a loss or an epoch's metrics on."""

@@ -31,7 +31,7 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
     elif best is not None:
         why = "the last" if kept.record.keeps_last else f"the best by {metric} on validation rows"
         yield Note(f"The weights are those of epoch {best} of {len(kept.history)}, {why}.")
-    if kept.record.taught_by:
+    if kept.record.taught_by and kept.task != "score":
         yield Note(
             "The training loss is that of what the seeds answer, softened, and of another scale than that of the labels of "
             "validation rows."
