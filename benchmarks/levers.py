@@ -32,6 +32,7 @@ from classifine import run
 from classifine.config import DEFAULT_BASE, build
 from classifine.data.glue import read_glue, task_named
 from classifine.data.read import Split, Splits, read_splits
+from classifine.data.split import _cut as cut
 from classifine.data.split import sampled
 from classifine.train import fit as fitting
 from classifine.train import judged
@@ -77,7 +78,10 @@ def splits_of(name: str, data: Path, seed: int) -> Splits:
     if name == "sst2":
         train, test = sentences_apart(found.train, share, seed)
         return replace(found, train=sampled(train, rows, 0), validation=None, test=replace(test, name="test"))
-    return replace(found, train=sampled(found.train, rows, 0), validation=None, test=None)
+    few = sampled(found.train, rows, 0)
+    # More than a run sets aside by itself.
+    train, test = cut(few, round(share * len(few)), "test", seed)
+    return replace(found, train=train, validation=None, test=test)
 
 
 def sentences_apart(phrases: Split, share: float, seed: int) -> tuple[Split, Split]:
@@ -142,7 +146,7 @@ def measure(name: str, lever: str, seed: int, data: Path) -> dict[str, Any]:
     own = {key: wish.pop(key) for key in OWN if key in wish}
     config = build(
         {
-            "data": {"source": str(data), "test_share": SETS[name][1]},
+            "data": {"source": str(data)},
             "model": {"base": DEFAULT_BASE},
             "train": {"seed": seed, **wish},
         }
