@@ -147,8 +147,10 @@ def main() -> None:
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
     kept, every = Results("further"), list[dict[str, Any]]()
-    print("| set | test rows | seeds | accuracy | macro-F1 | MCC | TF-IDF | minutes of adapting | of training |")
-    print("| --- " * 9 + "|")
+    print(
+        "| set | test rows | seeds | accuracy | macro-F1 | MCC | TF-IDF | the teachers' mean answers | minutes of adapting | of training |"
+    )
+    print("| --- " * 10 + "|")
     for title in args.ways:
         way, found = WAYS[title], list[dict[str, Any]]()
         for seed in args.seeds:
@@ -165,6 +167,7 @@ def main() -> None:
         # The first runs kept no MCC.
         columns = [spread([one[key] for one in found]) if all(key in one for one in found) else "" for key in METRICS]
         columns.append(spread([one["tfidf"] for one in found]) if found[0]["tfidf"] is not None else "")
+        columns.append(spread([one["teachers_accuracy"] for one in found]) if way.teachers else "")
         columns += [spread([one[key] for one in found], 1) for key in ("adapting_minutes", "minutes")]
         print(f"| {title} | {found[0]['rows']} | {len(found)} | {' | '.join(columns)} |", flush=True)
         every += found

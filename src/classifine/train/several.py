@@ -1,9 +1,10 @@
 """What stays of runs from several seeds, beside the best of them: the average of their weights, or a network that learned
 what all of them answer.
 
-The mean of the answers of networks that learned apart is better than each of them, at as many times the work. What of that
-a network keeps that learns it and not the labels: Furlanello et al. 2018, "Born-Again Neural Networks" (arXiv 1805.04770);
-Allen-Zhu & Li 2023 (arXiv 2012.09816). It knows nothing about files of data.
+The mean of the answers of networks that learned apart is better than each of them, at as many times the work. A network
+that learns it, and not the labels, keeps part of that: on Twitter topics three had an accuracy of 0.899 to 0.906 alone and
+0.916 together, and what one learned of them 0.906 (Furlanello et al. 2018, "Born-Again Neural Networks", arXiv 1805.04770;
+Allen-Zhu & Li 2023, arXiv 2012.09816). It knows nothing about files of data.
 """
 
 import math
