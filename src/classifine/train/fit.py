@@ -36,7 +36,7 @@ from classifine.train.several import Ensemble, Tried, from_seeds
 from classifine.train.similarity import Compared, learn_similarity
 from classifine.train.soup import put_away
 from classifine.train.track import Tracking
-from classifine.train.trainer import train
+from classifine.train.trainer import Training, train
 from classifine.train.unlearned import in_our_way, settled
 from classifine.train.wishes import check_keep
 
@@ -131,19 +131,13 @@ def _fit_once(
         seen = _left_out(probe, rows) if recipe.method == "probe" else None
 
         def from_all() -> None:
-            from datasets import concatenate_datasets
-
             nonlocal training
             assert begun is not None
             begun.restore(network)
-            every = concatenate_datasets([rows, validation])
-            say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
-            with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
-                # As the answers that the decision is fitted on came about: with names or without.
-                own = names if probe is not None and probe.names else None
-                last, _ = learn(network, every, None, pad_id(tokenizer), recipe, folder, _quiet, names=own, asked=False)
-            _correct_prior(network, recipe, every)
-            training = replace(training, seconds=round(training.seconds + last.seconds, 1))
+            # As the answers that the decision is fitted on came about: with names or without.
+            own = names if probe is not None and probe.names else None
+            more = _learn_all(network, (rows, validation), pad_id(tokenizer), recipe, own, say)
+            training = replace(training, seconds=round(training.seconds + more, 1))
 
         again = from_all if begun is not None else None
         decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen, again)
@@ -154,15 +148,33 @@ def _fit_once(
             decision, told = decided(network, validation, pad_id(tokenizer), labels.task)
     known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
-    if compared is not None:
-        seconds = round(training.seconds + compared.seconds, 1)
-        record |= {"pair_similarity": compared.as_json(), "train_seconds": seconds}
-    if probe is not None:
-        record["probe"] = {
-            "strength": probe.strength, "folds": probe.folds, "loss": probe.loss, "names": probe.names,
-        }  # fmt: skip
+    record |= _known_of_starts(training, compared, probe)
     fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
     return Tried(fitted, *((rows, validation) if rows_kept else (None, None)))
+
+
+def _known_of_starts(training: Training, compared: Compared | None, probe: Probe | None) -> dict[str, Any]:
+    """What of the record is of what came before the steps of all weights: how alike pairs are, and the head."""
+    found: dict[str, Any] = {}
+    if compared is not None:
+        seconds = round(training.seconds + compared.seconds, 1)
+        found |= {"pair_similarity": compared.as_json(), "train_seconds": seconds}
+    if probe is not None:
+        names = ("strength", "folds", "loss", "names")
+        found["probe"] = {name: getattr(probe, name) for name in names}
+    return found
+
+
+def _learn_all(network: Any, parts: tuple[Any, Any], padding: int, recipe: Recipe, names: Any, say: Say) -> float:
+    """The seconds of learning anew, as the network began, from train and validation rows."""
+    from datasets import concatenate_datasets
+
+    every = concatenate_datasets(list(parts))
+    say(f"all     learns anew from {len(every)} rows, validation rows among them (--no-all-rows)")
+    with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, _quiet):
+        last, _ = learn(network, every, None, padding, recipe, folder, _quiet, names=names, asked=False)
+    _correct_prior(network, recipe, every)
+    return last.seconds
 
 
 def _correct_prior(network: Any, recipe: Recipe, rows: Any) -> None:

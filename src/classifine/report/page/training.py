@@ -13,16 +13,8 @@ from classifine.report.page.kept import HISTORY, Kept
 from classifine.report.page.missing import lacks
 
 
-def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
-    """How losses and metrics went, epoch by epoch."""
-    if not kept.history:
-        yield lacks(HISTORY, "how the training went")
-        return
-    metric = str(kept.record.recipe.get("metric") or HEADLINE[kept.task][0])
-    # Of a student it is how often it agrees with its teacher.
-    names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2], "agreement"]))
-    names = [name for name in names if any(name in one.validation for one in kept.history)]
-    names = [name for name in names if name not in LOWER_IS_BETTER]
+def _which_weights(kept: Kept, metric: str) -> Iterator[Note]:
+    """Of which epochs and losses the curves are."""
     best = kept.record.best_epoch
     if kept.record.averaged:
         yield Note(
@@ -36,6 +28,20 @@ def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
             "The training loss is that of what the seeds answer, softened, and of another scale than that of the labels of "
             "validation rows."
         )
+
+
+def learning_curves(kept: Kept, clean: Callable[[str], str]) -> Iterator[Block]:
+    """How losses and metrics went, epoch by epoch."""
+    if not kept.history:
+        yield lacks(HISTORY, "how the training went")
+        return
+    metric = str(kept.record.recipe.get("metric") or HEADLINE[kept.task][0])
+    # Of a student it is how often it agrees with its teacher.
+    names = list(dict.fromkeys([metric, *HEADLINE[kept.task][:2], "agreement"]))
+    names = [name for name in names if any(name in one.validation for one in kept.history)]
+    names = [name for name in names if name not in LOWER_IS_BETTER]
+    best = kept.record.best_epoch
+    yield from _which_weights(kept, metric)
     yield from (Note(f"During training: {clean(alarm)}", warning=True) for alarm in kept.record.alarms)
     loss = [
         {"epoch": one.epoch, "value": value, "kind": kind}
