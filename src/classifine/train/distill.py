@@ -33,8 +33,7 @@ from classifine.train.decided import as_kept, fold
 from classifine.train.lesson import Lesson, input_columns
 from classifine.train.ready import adapted, longer, ready
 from classifine.train.recipe import Recipe
-from classifine.train.soft import constant_loss, soft_loss, soft_targets
-from classifine.train.start import start_at_odds
+from classifine.train.soft import begin, constant_loss, soft_loss, soft_targets
 from classifine.train.trainer import train
 
 
@@ -85,12 +84,10 @@ def lessons(
     """
     network, tokenizer, recipe = student.network, student.tokenizer, student.recipe
     padding, before = pad_id(tokenizer), known_before(config, columns, student.base, recipe)
-    soft = soft_targets(taught.train, labels.task, temperature)
+    soft, guess = begin(network, taught.train, labels.task, temperature)
     rows = _encoded(texts.train, soft, tokenizer, recipe.max_length)
     held_out = _encoded(texts.held_out, soft_targets(taught.held_out, labels.task, 1.0), tokenizer, recipe.max_length)
-    if labels.task == "multi":
-        start_at_odds(network, soft.mean(axis=0), len(soft), temperature=temperature)
-    lesson = _lesson(held_out, soft, taught, temperature, recipe, padding)
+    lesson = _lesson(held_out, guess, taught, temperature, recipe, padding)
     with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say):
         trained = trained_weights(network)
         training = train(network, rows, held_out, padding, recipe, folder, say, lesson=lesson)
@@ -108,7 +105,7 @@ def _encoded(texts: Sequence[Text], targets: NDArray[np.float32], tokenizer: Any
     return Dataset.from_dict({**columns, "labels": targets.tolist()})
 
 
-def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe: Recipe, padding: int) -> Lesson:
+def _lesson(held_out: Any, guess: float, taught: Taught, temperature: float, recipe: Recipe, padding: int) -> Lesson:
     """The lesson of soft targets: judged by the loss at temperature 1 and by how often the answers are the teacher's."""
     task, columns = taught.decision.task, input_columns(held_out)
     answers, targets = taught.answers, torch.tensor(held_out["labels"][:])
@@ -125,7 +122,7 @@ def _lesson(held_out: Any, soft: Any, taught: Taught, temperature: float, recipe
             "predicted_classes": len(np.unique(own, axis=0)),
         }
 
-    guesses = (constant_loss(soft, task, temperature), constant_loss(targets.numpy(), task, 1.0))
+    guesses = (guess, constant_loss(targets.numpy(), task, 1.0))
     return Lesson(validate, *guesses, ("agreement",), lambda given, own: soft_ones(given.logits, own), learned="texts")
 
 

@@ -32,13 +32,11 @@ from classifine.train.lesson import Lesson, input_columns, reached, targets_of, 
 from classifine.train.memory import free_memory
 from classifine.train.progress import constant_guess, rank
 from classifine.train.recipe import Recipe
-from classifine.train.soft import TEMPERATURE, constant_loss, soft_loss, soft_targets
+from classifine.train.soft import TEMPERATURE, begin, soft_loss
 from classifine.train.soup import stir
-from classifine.train.start import start_at_odds
 from classifine.train.track import Tracking
 from classifine.train.unlearned import in_our_way, settled
 
-DISTILLED = "distilled"
 _PART = 10_000  # rows that are answered at once
 
 
@@ -125,16 +123,11 @@ class Ensemble:
         """
         assert self._on_rows is not None and recipe.task is not None
         task = recipe.task
-        soft = soft_targets(self._on_rows / np.float32(len(self.seeds)), task, TEMPERATURE)
-        if task == "multi":
-            start_at_odds(network, soft.mean(axis=0), len(soft), temperature=TEMPERATURE)
+        soft, guess = begin(network, self._on_rows / np.float32(len(self.seeds)), task, TEMPERATURE)
         loss, validate = soft_loss(task, TEMPERATURE), validator(validation, padding, task, recipe.precision)
         # What two readings of a row differ by is part of the loss of training, and no guess tells what was learned.
         plain = math.inf if recipe.r_drop else constant_guess(targets_of(validation))
-        taught = Lesson(
-            validate, constant_loss(soft, task, TEMPERATURE), plain, metrics.HEADLINE[task][:2],
-            lambda given, own: loss(given.logits, own),
-        )  # fmt: skip
+        taught = Lesson(validate, guess, plain, metrics.HEADLINE[task][:2], lambda given, own: loss(given.logits, own))
         return rows.remove_columns("labels").add_column("labels", list(soft)), taught
 
     @property
@@ -180,7 +173,7 @@ def from_seeds(
         assert best is not None
         found = best.fitted
         if keep == "distilled":
-            found = _distilled(found, ensemble, lambda seed: run(seed, DISTILLED, teacher=ensemble).fitted, say)
+            found = _distilled(found, ensemble, lambda seed: run(seed, keep, teacher=ensemble).fitted, say)
             if tracking is not None and not found.classifier.record["ensemble"]["kept"]:
                 tracking.finish({})  # its metrics on test rows are not those of what stays
         found.classifier.network.to(found.training.recipe.device)

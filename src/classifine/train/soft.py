@@ -15,6 +15,7 @@ from torch import Tensor
 from classifine.decide import Decision
 from classifine.labels import Task
 from classifine.train.progress import constant_guess
+from classifine.train.start import start_at_odds
 
 TEMPERATURE = 2.0  # of seeds' answers; as `distill` has it where no other is asked for
 
@@ -23,6 +24,18 @@ def soft_targets(answers: NDArray[np.float32], task: Task, temperature: float) -
     """What is to be learned of logits (rows, labels): shares (rows, labels) at a temperature, or numbers (rows,)."""
     scores = Decision(task, temperature).scores(answers).astype(np.float32)
     return scores[:, 0] if task == "score" else scores
+
+
+def begin(
+    network: Any, answers: NDArray[np.float32], task: Task, temperature: float
+) -> tuple[NDArray[np.float32], float]:
+    """(targets, their `constant_loss`) of logits (rows, labels) that `network` is to learn; of several labels its head begins
+    at their odds.
+    """
+    targets = soft_targets(answers, task, temperature)
+    if task == "multi":
+        start_at_odds(network, targets.mean(axis=0), len(targets), temperature=temperature)
+    return targets, constant_loss(targets, task, temperature)
 
 
 def soft_loss(task: Task, temperature: float) -> Callable[[Tensor, Tensor], Tensor]:

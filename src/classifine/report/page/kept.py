@@ -18,6 +18,7 @@ from classifine.errors import ModelError
 from classifine.infer.explain import Explanation, Word
 from classifine.labels import Labels, Task
 from classifine.model.folder import REPORT, read_record
+from classifine.report.text import averaged_in, taught_by
 
 EVALUATION, HISTORY, PREDICTIONS, WHY = "evaluation.json", "history.jsonl", "predictions.jsonl", "explanations.json"
 Scalar = str | int | float | bool | None
@@ -248,13 +249,12 @@ class RecordFact(_Fact):
     @property
     def averaged(self) -> tuple[int, ...]:
         """The seeds whose weights were averaged; none where one of them stayed alone."""
-        seeds = self.soup.seeds if self.soup else ()
-        return seeds if len(seeds) > 1 else ()
+        return tuple(averaged_in(self.model_dump(include={"soup"})))
 
     @property
     def taught_by(self) -> tuple[int, ...]:
         """The seeds whose answers the network learned; none where one of them stayed."""
-        return self.ensemble.seeds if self.ensemble and self.ensemble.kept else ()
+        return tuple(taught_by(self.model_dump(include={"ensemble"})))
 
     @property
     def keeps_last(self) -> bool:
