@@ -130,6 +130,17 @@ def test_it_ends_also_while_standard_input_stays_open(trained, end, code, said):
         assert running.stderr.read() == f"judging text of - with {trained} (torch float32)\n{said}"
 
 
+def test_work_goes_on_when_nobody_listens_to_what_is_said(trained, tmp_path):
+    (tmp_path / "in.txt").write_text("a parcel\n", encoding="utf-8")
+    command = [sys.executable, "-m", "classifine", "predict", trained, tmp_path / "in.txt", "-o", tmp_path / "out.csv"]
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(list(map(str, command)), stdout=PIPE, stderr=write) as running:
+        os.close(write)
+        assert running.wait(60) == 0
+    assert len((tmp_path / "out.csv").read_text("utf-8").splitlines()) == 2
+
+
 def test_an_interruption_is_told_and_leaves_nothing(call, tickets, quick, tmp_path, monkeypatch):
     from classifine.train import fit
 

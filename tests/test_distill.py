@@ -15,7 +15,7 @@ from classifine.config import Data, build
 from classifine.data.columns import Columns
 from classifine.data.texts import Texts, read_texts
 from classifine.decide import Decision
-from classifine.distill import DistillOptions
+from classifine.distill import DistillOptions, distilled_lines
 from classifine.errors import ClassifineError, ConfigError
 from classifine.infer.choose import open_engine
 from classifine.infer.files import PredictOptions, predict_file
@@ -30,7 +30,10 @@ from classifine.model.static import WORD, static_config, word_reader, word_token
 from classifine.model.static_network import StaticNetwork
 from classifine.model.words import ODD
 from classifine.publish import files
+from classifine.report.card import lessons as lessons_of
+from classifine.report.evaluate import evaluate
 from classifine.report.page.html import report_page
+from classifine.report.page.kept import TaughtFact
 from classifine.train import distill as teaching
 from classifine.train.choose import choose_static
 from classifine.train.distill import Student, Taught, encoder_student, lessons
@@ -378,3 +381,28 @@ def test_test_rows_that_the_teacher_was_trained_on_are_said(trained, texts, tick
     record = distilling.distill([trained], [str(texts)], config, options, place, False, said.append)
     assert any("of --test have a text that" in line and f"{trained} was trained on" in line for line in said)
     assert record["judged"]["trained_on"] is True
+
+
+def test_a_correlation_without_an_interval_is_told_without_one():
+    equal = np.full((5, 1), 2.0)
+    agreed = distilling._agreement(
+        evaluate(equal, equal[:, 0], Labels(("score",), task="score"), Decision("score")), "texts held out"
+    )
+    assert set(agreed) == {"metric", "on", "rows", "value"}
+    speed = {
+        "times": 2.0,
+        "rows": 5,
+        "words": 3,
+        **{who: {"engine": "x", "rows_per_second": 1.0} for who in ("student", "teacher")},
+    }
+    found = {
+        "agreement": agreed,
+        "speed": speed,
+        "test": None,
+        "teachers": ["a"],
+        "rows": {"train": 5},
+        "temperature": 2.0,
+    }
+    assert distilled_lines(found)[0] == "test    correlation with the teacher 0.0000 on 5 texts held out"
+    assert "by 0.0000 (5 texts held out)" in lessons_of("x", found)
+    assert TaughtFact.model_validate(found).agreement.low is None

@@ -93,6 +93,14 @@ def test_baselines_are_fitted_on_train_and_judged_on_the_rows():
     assert words.metrics == {"accuracy": 1.0, "macro_f1": 1.0}
 
 
+def test_of_very_many_rows_a_sample_is_fitted(monkeypatch):
+    monkeypatch.setattr("classifine.report.evaluate.MOST_FITTED", 40)
+    train, truth = ["red apple", "loud drum"] * 50, np.array([0, 1] * 50)
+    _, words = baselines(train, truth, ["apple", "drum"], np.array([0, 1]), "single")
+    assert words.name == "TF-IDF with logistic regression on 40 train rows"
+    assert words.metrics == {"accuracy": 1.0, "macro_f1": 1.0}
+
+
 def test_baselines_of_texts_without_words():
     majority, words = baselines(["!", "?", "."], np.array([1, 1, 0]), ["!", "?"], np.array([1, 0]), "single")
     assert majority.metrics["accuracy"] == words.metrics["accuracy"] == 0.5

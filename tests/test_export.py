@@ -240,6 +240,16 @@ def test_validation_rows_that_are_gone_or_others(trained, tmp_path, monkeypatch)
         export(folder, "onnx", int8=True)
 
 
+def test_rows_that_were_learned_from_in_the_end_do_not_judge(trained, tmp_path):
+    folder = tmp_path / "few"
+    shutil.copytree(trained, folder)
+    record = json.loads((folder / "classifine.json").read_text("utf-8"))
+    record["recipe"]["all_rows"] = True
+    (folder / "classifine.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(DataError, match=r"learned from its validation rows, too. Name labelled rows.* --data FILE"):
+        export(folder, "onnx", [], int8=True)
+
+
 def test_rows_of_ones_own(exported, tickets, tmp_path):
     folder = shutil.copytree(exported[0], tmp_path / "model")
     export(folder, "onnx", int8=True, overwrite=True, max_drop=100, data=Data(source=str(tickets)))

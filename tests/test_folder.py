@@ -15,7 +15,7 @@ from classifine.errors import ModelError, OutputError
 from classifine.infer.predict import text_logits
 from classifine.labels import Labels
 from classifine.model.base import find_base
-from classifine.model.disk import workplace
+from classifine.model.disk import alone, workplace
 from classifine.model.folder import check_output, load, read_record, save
 from classifine.model.network import fold_temperature, load_base
 
@@ -231,6 +231,49 @@ def test_of_two_runs_at_once_neither_loses_its_result(tmp_path):
             (second / "second").touch()
     names = {folder.name: [item.name for item in folder.iterdir()] for folder in tmp_path.iterdir()}
     assert names == {"model": ["second"], "model-2": ["first"]}
+
+
+def test_what_cannot_take_its_place_at_the_end_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    rename = type(tmp_path).rename
+
+    def refusing(path, target):
+        if path == tmp_path / "model":
+            raise OSError(16, "Device or resource busy")
+        return rename(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", refusing)
+    kept = pytest.raises(OutputError, match=r"cannot be replaced: Device or resource busy. Nothing is lost: .*model-2")
+    with kept, workplace(tmp_path / "model") as place:
+        (place / "new").touch()
+    assert sorted(item.name for item in tmp_path.rglob("*")) == ["model", "model-2", "new"]
+
+
+def test_what_cannot_be_renamed_at_all_is_kept_under_the_name_it_has(tmp_path, monkeypatch):
+    def refusing(path, target):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(type(tmp_path), "rename", refusing)
+    kept = pytest.raises(OutputError, match=r"Nothing is lost: this one is in .*\.model\.")
+    with kept as told, workplace(tmp_path / "model") as place:
+        (place / "new").touch()
+    assert str(place) in str(told.value)
+    assert (place / "new").exists()
+
+
+def test_a_mounted_disk_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "disk")
+    with pytest.raises(OutputError, match=r"is where a disk is mounted.* such as .*disk/model"):
+        check_output(tmp_path / "disk", overwrite=True)
+    check_output(tmp_path / "disk" / "model", overwrite=False)
+
+
+def test_two_do_not_work_in_one_folder(tmp_path):
+    with alone(tmp_path, "busy"), pytest.raises(OutputError, match="busy"), alone(tmp_path, "busy"):
+        pass
+    with alone(tmp_path, "busy"):
+        pass
 
 
 def test_what_a_link_leads_to_is_replaced(tmp_path):

@@ -231,7 +231,9 @@ def test_a_submission_of_the_wrong_rows(trained, tmp_path):
 def test_a_submission_of_nothing_or_to_nowhere(trained, small, tmp_path):
     with pytest.raises(DataError, match=r"holds no classifier in a folder named after a GLUE task"):
         submit(tmp_path, None, tmp_path / "x.zip", print)
-    with pytest.raises(OutputError, match=r"cannot be written: No such file or directory. Change -o"):
+    with pytest.raises(
+        OutputError, match=r"cannot be written: No such file or directory. Free some space or change -o"
+    ):
         submit(trained[1], str(trained[0]), tmp_path / "no" / "x.zip", lambda line: None)
 
 

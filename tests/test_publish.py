@@ -14,9 +14,10 @@ from test_hub import call
 
 from classifine import run
 from classifine.config import Hub
+from classifine.errors import ModelError
 from classifine.infer.predict import text_logits
 from classifine.model.folder import Saved, load
-from classifine.publish import _plain_scores, _public, files
+from classifine.publish import Target, _card, _plain_scores, _public, files
 from classifine.windows import TRUNCATE
 
 # The client's other way to upload needs a service of its own; this one is the Hub's documented protocol.
@@ -361,3 +362,10 @@ def test_what_comes_back_is_read_as_others_read_it_also_where_classifine_has_to_
     cut = saved.decision.scores(text_logits(saved, texts, long=TRUNCATE))
     difference = np.abs(saved.decision.scores(text_logits(saved, texts)) - cut).max()
     assert np.abs(_plain_scores(folder, texts, saved, "classifine") - cut).max() < 1e-3 * difference
+
+
+def test_a_card_in_another_encoding_is_one_sentence(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "mine")
+    (folder / "README.md").write_bytes("# Caf\u00e9".encode("cp1252"))
+    with pytest.raises(ModelError, match=r"README.md is not UTF-8: .*Save it as UTF-8, or remove it."):
+        _card(folder, load(folder).record, Target("maria/mine", False, None), print)

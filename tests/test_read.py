@@ -227,6 +227,16 @@ def test_the_hub_is_asked_for_a_set_and_its_declared_classes(monkeypatch):
     assert splits.train.labels == ["an", "zero", "an", "zero", "zero", "an"]
 
 
+def test_a_mistyped_path_below_a_folder_that_is_here_is_not_asked_for(monkeypatch, tmp_path):
+    import datasets
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names: pytest.fail("nobody's folder names go to the Hub"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "customers").mkdir()
+    with pytest.raises(DataError, match="customers/acme"):
+        read("customers/acme")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -88,3 +88,11 @@ def test_the_last_layer_stays_exact_only_while_it_is_asked_for(base):
         with exact_output(network):
             assert layer(states.bfloat16()).item() == 2001
         assert layer(states).item() == 2000
+
+
+def test_copies_of_the_last_layer_on_other_gpus_answer_with_their_own_weights(base):
+    layer = output_layer(network := fresh(base))
+    with exact_output(network):
+        replica = layer._replicate_for_data_parallel()
+        replica.weight, replica.bias = torch.zeros_like(layer.weight), torch.full_like(layer.bias, 3.0)
+        assert replica(torch.ones(1, layer.in_features)).item() == 3

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from conftest import TOPICS, fitted_on, made_up
 
 from classifine import TextClassifier, run, use
 from classifine.config import Data
+from classifine.decide import Decision
 from classifine.errors import ClassifineError, DataError
 from classifine.infer.files import PredictOptions
-from classifine.infer.predict import Wanted
+from classifine.infer.predict import Answer, Judged, Wanted
+from classifine.labels import Labels
+from classifine.model.folder import load
 
 
 def records(path, rows):
@@ -145,6 +149,19 @@ def build_data(source, base, **data):
     from classifine.config import build
 
     return build({"data": {"source": str(source), **data}, "model": {"base": str(base)}})
+
+
+def test_top_k_of_the_only_one_of_several_labels(made):
+    saved = load(made["multi"][0].folder)
+    one = replace(
+        saved,
+        labels=Labels(("urgent",), task="multi"),
+        record={**saved.record, "decision": Decision("multi").as_json()},
+    )
+    answer = Answer(one, ["text"], Wanted(top_k=2))
+    judged = Judged(np.array([0.8]), 1.0, False)
+    row = answer.row({"text": "x"}, answer.values(judged))
+    assert row == {"text": "x", "labels": ["urgent"], "label": "urgent", "score": 0.8}
 
 
 def test_top_k_of_several_labels(made, tmp_path):

@@ -190,6 +190,18 @@ def test_a_tracker_that_fails_on_the_way_is_left_out(monkeypatch):
     ]
 
 
+def test_a_tracker_that_fails_at_the_end_is_left_out(monkeypatch):
+    class Dead:
+        def finish(self, exit_code):
+            raise BrokenPipeError("service gone")
+
+    said = []
+    with Tracking([], "run", said.append) as tracking:
+        tracking._wandb = Dead()
+        tracking.finish({"accuracy": 1.0})
+    assert said == ["warning wandb failed and is left out: BrokenPipeError: service gone"]
+
+
 def test_a_tracker_that_does_not_start_ends_the_run_before_its_first_step(monkeypatch):
     import transformers.integrations
 

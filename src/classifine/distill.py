@@ -25,7 +25,7 @@ from classifine.model.base import Base
 from classifine.model.disk import workplace, write_json
 from classifine.model.folder import RECORD, REPORT, Saved, check_output, load, save, train_texts_of
 from classifine.model.static import STATIC
-from classifine.report.card import last_part, write_card
+from classifine.report.card import last_part, metric_value, write_card
 from classifine.report.evaluate import Evaluation, evaluate
 from classifine.report.page.kept import EVALUATION, HISTORY
 from classifine.say import Say
@@ -174,12 +174,11 @@ def _judged(
 
 
 def _agreement(found: Evaluation, on: str) -> dict[str, Any]:
-    return {
-        "metric": AGREEMENT[found.task],
-        "on": on,
-        "rows": found.rows,
-        **found.as_json()["metrics"][AGREEMENT[found.task]],
-    }
+    name = AGREEMENT[found.task]
+    value = found.as_json()["metrics"][name]
+    # A correlation of few texts, or of equal answers, has no interval.
+    own = value if isinstance(value, dict) else {"value": value}
+    return {"metric": name, "on": on, "rows": found.rows, **own}
 
 
 def _speed(student: Saved, engine: Engine, teacher: Teacher, texts: Sequence[Text]) -> dict[str, Any]:
@@ -223,5 +222,7 @@ def distilled_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _interval(metric: dict[str, float]) -> str:
+def _interval(metric: float | dict[str, float]) -> str:
+    if not isinstance(metric, dict) or "low" not in metric:
+        return f"{metric_value(metric):.4f}"
     return f"{metric['value']:.4f} ({metric['low']:.4f} to {metric['high']:.4f})"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from classifine import run
 from classifine.config import Config
 from classifine.data.glue import HUB, TASKS, GlueTask, has_task, read_glue, read_test, task_named
-from classifine.errors import ConfigError, DataError, OutputError
+from classifine.data.write import in_place
+from classifine.errors import ConfigError, DataError
 from classifine.model.folder import RECORD, check_output, load, read_record
 from classifine.report.card import metric_value
 from classifine.report.evaluate import Evaluation
@@ -190,12 +191,9 @@ def submit(folder: Path, source: str | None, target: Path, say: Say) -> list[str
         say(f"{task.submission}: {task.test_rows} answers of {place}")
     for name, text in files.items():
         check_submission(name, text)
-    try:
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
-            for name, text in files.items():
-                packed.writestr(name, text)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror}. Change -o.") from None
+    with in_place(target) as place, zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
     absent = [task.submission for task in TASKS.values() if f"{task.submission}.tsv" not in files]
     if absent:
         say(f"the leaderboard also wants {', '.join(absent)} and AX (the diagnostic rows, answered by an MNLI network)")

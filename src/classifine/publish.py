@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from classifine.data.read import Text
-from classifine.errors import HubError
+from classifine.errors import HubError, ModelError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE
 from classifine.model.folder import RECORD, Saved, kind, load, read_record, save
@@ -143,10 +143,10 @@ def publish(folder: Path, target: Target, say: Say, again: str | None = None) ->
     for line in file_lines(folder, target.repository):
         say(f"publish {line}")
     again = again or target.command(folder)
-    prepare(target, again)
     changed = {CARD: _card(folder, record, target, say), RECORD: json_text(_public(record), indent=2) + "\n"}
     contents: dict[str, Path | bytes] = {item.relative_to(folder).as_posix(): item for item in files(folder)[0]}
     contents |= {name: text.encode() for name, text in changed.items()}
+    prepare(target, again)
     # What the folder lacks would stay there from another classifier, and tell of these weights what is not so.
     done = _commit(target.repository, contents, _message(record, folder), again, PATTERNS)
     say(f"publish {done.url}")
@@ -206,7 +206,10 @@ def _message(record: dict[str, Any], folder: Path) -> str:
 def _card(folder: Path, record: dict[str, Any], target: Target, say: Say) -> str:
     """The card for this repository; one that its author has changed keeps their words."""
     evaluation, kept = _read(folder / "evaluation.json"), folder / CARD
-    text = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    try:
+        text = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{kept} is not UTF-8: {error}. Save it as UTF-8, or remove it.") from None
     if not text or text == card(record, evaluation):
         return card(record, evaluation, target.repository, target.licence)
     say(f"publish {CARD} is not as classifine wrote it, so its words stay; name and licence are filled in")

@@ -216,10 +216,13 @@ class Prepared:
     labels: Labels
     language: Language
     judged: dict[str, Any]
+    on_hub: bool
 
 
 def prepare(config: Config, say: Say, splits: Splits | None = None) -> Prepared:
     """Read, check and split the data, and find the base; a ClassifineError where one of them does not do."""
+    # Asked while its rows are read: hours later a file may have gone.
+    on_hub = config.data.source is not None and not Path(config.data.source).exists()
     found = splits or read_splits(config.data)
     language = find_language(found.train, config.data.language)
     base, why = choose_base(config.model.base, language.only, fastest_device())
@@ -241,7 +244,7 @@ def prepare(config: Config, say: Say, splits: Splits | None = None) -> Prepared:
         "trained_on": (wanted.keep_shared and any(fault.kind == "shared-rows" for fault in report.faults))
         or _known_to(base, three, say),
     }
-    return Prepared(found.columns, report, base, three, labels, language, judged)
+    return Prepared(found.columns, report, base, three, labels, language, judged, on_hub)
 
 
 def _known_to(base: Base, three: ThreeSplits, say: Say) -> bool:
@@ -335,7 +338,7 @@ def _about_rows(name: str, data: Prepared, wanted: Data) -> dict[str, Any]:
         "name": name,
         "language": data.language.only,
         "judged": data.judged,
-        "data_on_hub": wanted.source is not None and not Path(wanted.source).exists(),
+        "data_on_hub": data.on_hub,
         "rows": {part.name: len(part) for part in data.three.all},
         "data_fingerprint": {part.name: fingerprint(part) for part in data.three.all},
     }

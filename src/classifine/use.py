@@ -136,6 +136,11 @@ def _validation_rows(saved: Saved, model: Path, wish: ExportWish, say: Say) -> S
             "Name labelled rows with --data FILE."
         )
     ask = "Name labelled rows, other than those of train, with --data FILE."
+    if saved.record.get("recipe", {}).get("all_rows"):
+        raise DataError(
+            f"--int8 needs labelled rows that {model} did not learn from, and with few labels it learned from its "
+            f"validation rows, too. {ask}"
+        )
     try:
         config = build(saved.record["config"])
         found = read_splits(config.data)

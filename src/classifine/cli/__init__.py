@@ -6,7 +6,6 @@ Nothing heavy is imported before a command runs.
 """
 
 import io
-import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from typer.core import TyperGroup
 
 from classifine import __version__
 from classifine.cli import data, hub, train, use
-from classifine.cli.streams import say
+from classifine.cli.streams import say, to_nowhere
 from classifine.errors import ClassifineError
 
 # In the order of the help: the way that data flows.
@@ -62,8 +61,8 @@ class _Commands(TyperGroup):
             say(f"classifine: {str(error) or 'stopped; no result is half-written.'}")
             sys.exit(143 if isinstance(error, _Terminated) else 130)
         except BrokenPipeError:
-            # The reader of our output has gone; Python would complain again when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of our output has gone. What was told to people does not end here (`say`).
+            to_nowhere(sys.stdout)
             sys.exit(0)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -11,8 +12,18 @@ from classifine.say import Say
 
 
 def say(line: str) -> None:
-    """Tell people something, on standard error."""
-    sys.stderr.write(line + "\n")
+    """Tell people something, on standard error; where nobody listens any more, as behind `| head`, the work goes on."""
+    try:
+        sys.stderr.write(line + "\n")
+    except BrokenPipeError:
+        to_nowhere(sys.stderr)
+
+
+def to_nowhere(stream: IO[str]) -> None:
+    """Let what is written to a stream whose reader has gone be lost, also what Python flushes at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def saying_flags_of(command: Callable[..., None]) -> Say:

@@ -243,7 +243,9 @@ def sample_of(table: Table) -> list[Row]:
 
 def _file_or_hub(path: Path, config: Data) -> dict[str, list[Table]]:
     source = str(config.source)
-    if not path.exists() and _HUB_ID.match(source) and path.suffix.lower() not in {*FORMS, ".gz"}:
+    # A name below a folder that is here is a path that is mistyped, and nobody's folder names go to the Hub.
+    hub = not path.parent.exists() and _HUB_ID.match(source) and path.suffix.lower() not in {*FORMS, ".gz"}
+    if not path.exists() and hub:
         return _hub(source)
     return {"train": [open_table(path, config)]}
 

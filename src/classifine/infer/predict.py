@@ -146,7 +146,7 @@ class Answer:
         if task == "multi":
             given = self._decision.choose(scores)
             values.append([name for name, holds in zip(self._names, given, strict=True) if holds])
-        if task == "single" or self._top_k > 1:
+        if task == "single" or self._wanted.top_k > 1:
             ranked = self._decision.ranked(scores, self._top_k).tolist()
             sure = scores[ranked[0]] >= self.threshold
             for i in ranked:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -20,13 +21,13 @@ DISK = (*FULL, errno.EROFS)  # a disk that is full or read-only
 def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
     """A folder beside `folder` to write to; it takes the name `folder` at the end, or is removed after an error.
 
-    Where it is not to `replace` what is there by then, as of a run that began at the same time, it gets a name of its
-    own, and an OutputError tells which.
+    Once all is written nothing is removed any more. Where it is not to `replace` what is there by then, as of a run that
+    began at the same time, or cannot take its place, it gets a name of its own, and an OutputError tells which.
     """
     # Where it is a link, what it leads to is replaced, so that a large disk stays the one that is written to.
     folder = folder.resolve()
     place = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
-    made = list[Path]()
+    made, whole = list[Path](), False
     try:
         with writing(folder):
             made = [parent for parent in place.parents if not parent.exists()]
@@ -35,11 +36,16 @@ def workplace(folder: Path, replace: bool = True) -> Iterator[Path]:
             yield place
         with writing(folder):
             _open_to_readers(place)
-            if folder.exists() and not replace:
-                raise _beside(place, folder)
+        whole = True
+        if folder.exists() and not replace:
+            raise _beside(place, folder, f"{folder} was written by another run meanwhile")
+        try:
             _move(place, folder)
+        except OSError as error:
+            raise _beside(place, folder, f"{folder} cannot be replaced: {error.strerror or error}") from error
     except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        if not whole:
+            shutil.rmtree(place, ignore_errors=True)
         with contextlib.suppress(OSError):  # where another run writes beside it
             for parent in made:
                 parent.rmdir()
@@ -77,6 +83,22 @@ def lock(file: IO[bytes] | int) -> bool | None:
     return True
 
 
+@contextlib.contextmanager
+def alone(folder: Path, otherwise: str) -> Iterator[None]:
+    """Nobody else works in `folder` meanwhile, as far as the system can tell; OutputError(`otherwise`) where somebody does."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        if lock(number) is False:
+            raise OutputError(otherwise)
+        yield
+    finally:
+        os.close(number)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read, with letters of every script as they are."""
     path.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
@@ -93,11 +115,14 @@ def _open_to_readers(place: Path) -> None:
             file.chmod(mode)
 
 
-def _beside(place: Path, folder: Path) -> OutputError:
-    """What to raise once a folder that is whole has the first name after `folder` that nobody else has."""
+def _beside(place: Path, folder: Path, why: str) -> OutputError:
+    """What to raise once a folder that is whole has the first name after `folder` that nobody else has, or keeps its own."""
     free = first_free(folder)
-    place.rename(free)
-    return OutputError(f"{folder} was written by another run meanwhile. Nothing is lost: this one is in {free}.")
+    try:
+        place.rename(free)
+    except OSError:
+        free = place
+    return OutputError(f"{why}. Nothing is lost: this one is in {free}.")
 
 
 def first_free(folder: Path, taken: Callable[[Path], bool] = Path.exists) -> Path:
@@ -114,7 +139,7 @@ def _move(place: Path, folder: Path) -> None:
     folder.rename(old)
     try:
         place.rename(folder)
-    except OSError:
+    except BaseException:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

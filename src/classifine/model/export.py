@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from classifine.errors import ConfigError, ModelError
-from classifine.model.disk import workplace
+from classifine.model.disk import alone, workplace
 from classifine.model.folder import RECORD
 from classifine.model.hub import reason
 
@@ -112,10 +112,14 @@ def unreported(name: str) -> Any:
 
 @contextlib.contextmanager
 def beside_the_weights(folder: Path, target: Target) -> Iterator[Path]:
-    """A place to write to that becomes `folder/target` at the end, with what was exported there before in it."""
+    """A place to write to that becomes `folder/target` at the end, with what was exported there before in it.
+
+    OutputError where another process exports the same classifier: the last one to end would undo what the other wrote.
+    """
     if not (folder / RECORD).is_file():
         raise ModelError(f"{folder} is not a saved classifier. Give a folder that `classifine train` wrote.")
-    with workplace(folder / target) as place:
+    busy = f"Another process exports {folder}. Wait for it to end."
+    with alone(folder, busy), workplace(folder / target) as place:
         if (folder / target).is_dir():
             shutil.copytree(folder / target, place, dirs_exist_ok=True)
         yield place

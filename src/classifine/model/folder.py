@@ -220,6 +220,10 @@ def check_output(folder: Path, overwrite: bool, typed: bool = True, record: str 
     a `record` is ever replaced.
     """
     another, replaced = ("another folder with -o", "--overwrite") if typed else ("another folder", "overwrite=True")
+    if os.path.ismount(folder):
+        raise OutputError(
+            f"{folder} is where a disk is mounted, and cannot be replaced as a whole. Give {another}, such as {folder / 'model'}."
+        )
     if folder.exists() and not overwrite:
         raise OutputError(f"{folder} exists already. Give {another}, or replace it with {replaced}.")
     if folder.exists() and not ((folder / record).is_file() or (folder.is_dir() and not any(folder.iterdir()))):

@@ -182,10 +182,11 @@ def lessons(base: str, taught: Mapping[str, Any]) -> str:
         if agreed["metric"] == "pearson"
         else "It gives the teacher's answer in a share of"
     )
+    between = f"{agreed['low']:.4f} to {agreed['high']:.4f}; " if "low" in agreed else ""
     return (
         f"{form}, taught with classifine by {'the mean of the classifiers' if many else 'the classifier'} {names} on "
         f"{taught['rows']['train']} texts without labels (distillation, temperature {taught['temperature']:g}). "
-        f"{met} {agreed['value']:.4f} ({agreed['low']:.4f} to {agreed['high']:.4f}; {agreed['rows']} {agreed['on']}), and is "
+        f"{met} {agreed['value']:.4f} ({between}{agreed['rows']} {agreed['on']}), and is "
         f"{speed['times']:g} times as fast on the machine that made it. Its probabilities and thresholds follow the "
         "teacher's, not true labels."
     )

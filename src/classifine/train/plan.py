@@ -118,21 +118,23 @@ def _step_seconds(network: Any, rows: Any, pad: int, recipe: Recipe) -> float:
     if recipe.device == "cpu":
         keep_freed_memory()
     network = network.to(recipe.device).train()
-    optimizer = torch.optim.AdamW(
-        [weight for weight in network.parameters() if weight.requires_grad], lr=0.0, weight_decay=0.0
-    )
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=0.0, weight_decay=0.0)
+    # Beside the weights stand their running mean and, of a sharpness-aware step, what they were before its way up.
+    copies = recipe.averaging + (recipe.optimizer != "adamw")
+    beside = [[weight.detach().clone() for weight in learning] for _ in range(copies)]
     collate, took = collator(pad, recipe.most_windows), 0.0
     with quicker(network, recipe):
         for chosen in (longest, typical, typical):
             batch = {name: values.to(recipe.device) for name, values in collate([rows[i] for i in chosen]).items()}
-            batch = twice(batch) if recipe.r_drop else batch
             begin = time.monotonic()
             for part, share in parts_of(batch, recipe.rows_at_once):
                 with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    loss = network(**part)["loss"] * share
+                    loss = network(**(twice(part) if recipe.r_drop else part))["loss"] * share
                 loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             loss.item()  # waits for a GPU
             took = time.monotonic() - begin
+    del beside
     return took * max(1, round(recipe.batch_size / (size * max(1, recipe.devices))))

@@ -117,16 +117,22 @@ class Tracking(TrainerCallback):
     def _tell(self, event: str, **kwargs: Any) -> None:
         assert not self._open or self._stage is not None
         for name, integration in list(self._open.items()):
-            try:
-                with _apart():
-                    getattr(integration, event)(*(self._stage or ()), **kwargs)
-            except Exception as error:
-                del self._open[name]
-                self._say(f"warning {name} failed and is left out: {type(error).__name__}: {error}")
+            with self._left_out(name):
+                getattr(integration, event)(*(self._stage or ()), **kwargs)
+
+    @contextlib.contextmanager
+    def _left_out(self, name: str) -> Iterator[None]:
+        """Leave a tracker out that fails: hours of training must not end for it."""
+        try:
+            with _apart():
+                yield
+        except Exception as error:  # each package has errors of its own
+            self._open.pop(name, None)
+            self._say(f"warning {name} failed and is left out: {type(error).__name__}: {error}")
 
     def _end(self, failed: bool = False) -> None:
         if failed and "mlflow" in self._open:
-            with _apart():
+            with self._left_out("mlflow"):
                 import mlflow
 
                 # Before its integration does, which knows one end only.
@@ -135,7 +141,7 @@ class Tracking(TrainerCallback):
         self._open = {}
         if self._wandb is not None:
             # Its integration leaves the run open until the process ends; a second run would be written into it.
-            with _apart():
+            with self._left_out("wandb"):
                 self._wandb.finish(exit_code=int(failed))
             self._wandb = None
 

@@ -5,15 +5,13 @@ What people should read goes to `say`; nothing here prints.
 """
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from classifine import run
 from classifine.config import Config
-from classifine.errors import OutputError
-from classifine.model.disk import lock, writing
+from classifine.model.disk import alone, writing
 from classifine.model.folder import RECORD, check_output
 from classifine.say import Say
 from classifine.train.study import Study, check_tuning
@@ -35,12 +33,13 @@ def tune(config: Config, output: Path | None, overwrite: bool, say: Say) -> Tune
     if overwrite or not unfinished(folder):
         check_output(folder, overwrite, record=STUDY if unfinished(folder) else RECORD)
     work = prepared(config, folder, say)
+    busy = f"Another process is searching in {folder}. Wait for it to end, or change -o."
     if overwrite and folder.exists():
-        with _alone(folder):
+        with alone(folder, busy):
             shutil.rmtree(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _told_how_to_go_on(work):
+    with alone(folder, busy), _told_how_to_go_on(work):
         with Study(folder / STUDY, work.space, work.job, work.sign < 0, config.train.seed) as study:
             search(work, study)
             trials, importances = study.trials(), study.importances()
@@ -51,22 +50,6 @@ def tune(config: Config, output: Path | None, overwrite: bool, say: Say) -> Tune
 def unfinished(folder: Path) -> bool:
     """Whether a folder holds a search that was not finished."""
     return (folder / STUDY).is_file() and not (folder / RECORD).exists()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else searches in `folder` meanwhile, as far as the system can tell; OutputError where somebody does."""
-    try:
-        number = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        yield
-        return
-    try:
-        if lock(number) is False:
-            raise OutputError(f"Another process is searching in {folder}. Wait for it to end, or change -o.")
-        yield
-    finally:
-        os.close(number)
 
 
 @contextlib.contextmanager

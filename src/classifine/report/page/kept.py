@@ -164,8 +164,8 @@ class AgreedFact(_Fact):
     on: str
     rows: NonNegativeInt
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 class SpeedFact(_Fact):
