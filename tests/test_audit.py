@@ -326,6 +326,8 @@ def test_near_duplicates_across_splits_of_a_folder(base, tmp_path):
          ("text", "labels", "more"), ["labels"], "y|x", {"labels": "y;x"}),
         ([("a b c", 1, 0), ("d e f", 1, 1), ("g h i", 0, 1), ("j k l", 0, 0)] * 3,
          ("text", "late", "broken"), ["late", "broken"], "broken", {"late": "0", "broken": "1"}),
+        ([("a b c", "TRUE", "false"), ("d e f", "TRUE", "true"), ("g h i", "FALSE", "true")] * 3,
+         ("text", "late", "broken"), ["late", "broken"], "broken", {"late": "FALSE", "broken": "true"}),
         ([("a b c", 0.5), ("d e f", 1.5), ("g h i", 2.25)] * 3, ("text", "score"), ["score"], "4.5", {"score": "4.5"}),
     ],
 )  # fmt: skip

@@ -297,6 +297,16 @@ def test_the_error_of_a_cell_is_no_label_and_says_neither_yes_nor_no(tmp_path):
         read(tmp_path / "flags.csv")
 
 
+@pytest.mark.parametrize(("yes", "no"), [("TRUE", "FALSE"), ("true", "false"), ("True ", " False")])
+@pytest.mark.parametrize("named", [(), ("rude", "late")])
+def test_truth_is_known_in_every_spelling(yes, no, named, tmp_path):
+    flags = [(no, yes), (yes, yes), (no, no), (yes, no), (no, yes), (no, no)]
+    lines = [f"{text},{rude},{late}" for text, (rude, late) in zip(TEXTS, flags, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,rude,late", *lines]), "utf-8")
+    found = read(tmp_path / "a.csv", label=named)
+    assert found.train.labels == [("late",), ("rude", "late"), (), ("rude",), ("late",), ()]
+
+
 def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
     with pytest.raises(DataError, match="has no train file"):

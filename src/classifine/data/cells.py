@@ -83,7 +83,10 @@ class Cells:
 def _flag(old: Any, holds: bool) -> Any:
     """Whether a label holds, in the way in which its column tells it."""
     if isinstance(old, str):
-        return ("True" if holds else "False") if old in ("True", "False") else str(int(holds))
+        written, word = old.strip(), str(holds)
+        if written.lower() not in ("true", "false"):
+            return str(int(holds))
+        return word.upper() if written.isupper() else word.lower() if written.islower() else word
     return holds if isinstance(old, bool) else int(holds)
 
 

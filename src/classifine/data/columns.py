@@ -38,6 +38,7 @@ PAIRS = (
     ("#1 string", "#2 string"), ("query", "passage"),
 )  # fmt: skip
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
+_YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")  # in a column of 0 and 1, in lower case
 RATING = 5  # different whole numbers from which on they may be a scale, such as 1 to 5
 CHANGES_LABEL = " (--label changes it)"
 # A label repeats: with more distinct values than this share of the rows a column is no label.
@@ -129,7 +130,7 @@ class _Facts:
 
     @property
     def binary(self) -> bool:
-        return bool(self.values) and {str(value) for value in self.values} <= {"0", "1", "0.0", "1.0", "True", "False"}
+        return bool(self.values) and {_flag_of(value) for value in self.values} <= {*_NO, *_YES}
 
     @property
     def numbers(self) -> bool:
@@ -360,12 +361,17 @@ def _task_of_indicators(
 
 def is_flag(value: Any) -> bool:
     """Whether a value can stand in a column of 0 and 1; an empty cell can, and says no."""
-    return is_one(value) or is_missing(value) or str(value).strip() in ("", "0", "0.0", "False", "false")
+    return is_one(value) or is_missing(value) or _flag_of(value) in ("", *_NO)
 
 
 def is_one(value: Any) -> bool:
     """Whether a column of 0 and 1 says yes."""
-    return str(value).strip() in ("1", "1.0", "True", "true")
+    return _flag_of(value) in _YES
+
+
+def _flag_of(value: Any) -> str:
+    # Excel, R and Google Sheets write TRUE, Python True and JSON true.
+    return str(value).strip().lower()
 
 
 def _find_pair(facts: list[_Facts], second: str | None, notes: list[str]) -> tuple[tuple[str, ...], str] | None:
