@@ -12,6 +12,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl.chart import BarChart
 
 from classifine.config import Data
 from classifine.data.formats import FORMS, form_of, open_table, stream_table
@@ -291,6 +292,28 @@ def test_xlsx_takes_the_first_sheet_and_says_so(tmp_path):
     path = workbook(tmp_path / "a.xlsx", first=[["text"], ["x"]], second=[["text"], ["y"]])
     assert opened(path) == ([{"text": "x"}], ("sheet 'first' of 2 (--sheet changes it)",))
     assert opened(path, sheet="second")[0] == [{"text": "y"}]
+
+
+def test_xlsx_passes_over_charts_and_sheets_that_are_hidden(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", lists=[["text"], ["x"]], data=[["text"], ["y"]])
+    book = openpyxl.load_workbook(path)
+    book["lists"].sheet_state = "hidden"
+    book.active = book["data"]
+    book.create_chartsheet("chart", 0).add_chart(BarChart())
+    book.save(path)
+    assert opened(path) == ([{"text": "y"}], ("sheet 'data' of 2 (--sheet changes it)",))
+    assert opened(path, sheet="lists")[0] == [{"text": "x"}]
+    with pytest.raises(DataError, match=r"has no sheet 'chart'\. It has 'data, lists'\. Change --sheet"):
+        opened(path, sheet="chart")
+
+
+def test_xlsx_with_charts_alone(tmp_path):
+    book = openpyxl.Workbook()
+    book.create_chartsheet("chart").add_chart(BarChart())
+    book.remove(book.active)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match=r"has charts alone; expected a sheet with rows"):
+        opened(tmp_path / "a.xlsx")
 
 
 # --- streams -----------------------------------------------------------------------------------------------------
