@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import QUICK, made_up
+from datasets import Dataset
 
 from classifine import ClassifineError, TextClassifier
 from classifine.errors import ConfigError, DataError, ModelError, OutputError
@@ -207,6 +208,11 @@ def test_a_folder_that_is_no_classifier(tmp_path):
         ((TEXTS, LABELS[:-1]), "Got 120 texts and 119 labels"),
         ((TEXTS, None), "Got texts without labels"),
         (("one text", ["a"]), "Got one text"),
+        (([{"text": text} for text in TEXTS], LABELS), "Text 1 is a dictionary with 'text'; expected a text"),
+        ((Dataset.from_dict({"text": TEXTS, "label": LABELS}), LABELS), "a dictionary with 'text', 'label'; expected"),
+        ((TEXTS, LABELS, ([*TEXTS[:3], {"text": "x"}], LABELS[:4])), "Text 4 is a dictionary"),
+        ((pd.DataFrame(ROWS, columns=["text", "text"]),), "The data frame has two columns named 'text'"),
+        ((pd.DataFrame([(*row, 1) for row in ROWS], columns=["text", "1", 1]),), "has two columns named '1'"),
         ((TEXTS, ["same"] * 120), "only the label 'same'"),
         (([], []), "no row with both text and label"),
         ((["the same"] * 120, LABELS), "carry the same text"),

@@ -7,7 +7,7 @@ of names or a number; null where there is none.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -197,9 +197,17 @@ def from_rows(rows: Iterable[Row], config: Data, source: str = "the data frame")
 
 
 def from_lists(texts: Sequence[Any], labels: Sequence[Any], name: str = "train", task: Task = "single") -> Split:
-    """A split from texts, or pairs of them, and labels of equal length (rows,); DataError where the lengths differ."""
+    """A split from texts, or pairs of them, and labels of equal length (rows,); DataError where the lengths differ, or
+    where a text is a whole row.
+    """
     if len(texts) != len(labels):
         raise DataError(f"Got {len(texts)} texts and {len(labels)} labels; expected as many of each. Pair them up.")
+    for number, text in enumerate(texts, 1):
+        if isinstance(text, Mapping):
+            raise DataError(
+                f"Text {number} is a dictionary with {', '.join(map(repr, text))[:80]}; expected a text, or a pair of texts. "
+                "Take the text out of each, as [row[column] for row in rows]."
+            )
     paired = any(isinstance(text, (tuple, list)) for text in texts)
     rows: list[Row] = []
     for text, label in zip(texts, labels, strict=True):
