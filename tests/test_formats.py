@@ -397,6 +397,37 @@ def test_a_mark_that_another_one_closes_by_chance_swallows_no_rows(tmp_path, end
         opened(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.tsv", ['"I said it is bad\tneg', "fine\tpos", 'so it is called great"\tpos']),
+        ("a.tsv", ['"I said it is bad\tneg', 'so it is called great"\tpos']),
+        ("b.tsv", ['neg\t"I said it is bad', 'pos\tso it is called great"']),
+        ("a.csv", ['"I said it is bad,neg', "fine,pos", "good,pos", "bad,neg", 'it is called great",pos']),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["more\tneg"]])
+def test_rows_between_two_marks_by_chance_are_not_swallowed(tmp_path, name, lines, more):
+    header = {"a.tsv": "text\tlabel", "b.tsv": "label\ttext", "a.csv": "text,label"}[name]
+    more = [line.replace("\t", ",") if name == "a.csv" else line for line in more]
+    with pytest.raises(DataError, match=r"opens a quotation mark in row 1 that takes the lines below"):
+        opened(saved(tmp_path, name, "\n".join([header, *lines, *more, ""])))
+
+
+POEM = "the rose, so red\nthe sea, so blue\nthe snow, so white\nthe night, so long\nand you"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.csv", POEM), ("a.csv", "well, bad\nvery bad"), ("a.tsv", "def f():\n\treturn 1"), ("a.tsv", "a\tb\nc\td")],
+)
+def test_texts_of_several_lines_are_whole(tmp_path, name, text):
+    for columns in (("text", "label"), ("label", "text")):
+        rows = [{key: {"text": text, "label": "a"}[key] for key in columns}] * 2
+        write_rows(rows, tmp_path / name, name[2:])
+        assert opened(tmp_path / name)[0] == rows
+
+
 def test_bytes_that_hold_text_are_text_and_others_stay_bytes(tmp_path):
     path = tmp_path / "a.parquet"
     columns = {
