@@ -275,3 +275,43 @@ def test_commas_of_numbers_and_marks_at_the_end(values, expected):
 def test_a_column_in_two_roles():
     with pytest.raises(DataError, match=r"'text' of a\.csv is named twice"):
         find_columns(rows(text=SENTENCES, label=NAMES), Data(text="text", text_pair="text"), "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["1,250", "950", "12,000", "700"], r"'1,250' in 'score', .*Write 1250 \(1\.2500 if .*\) or --task multi\.$"),
+        (["1.250", "950", "12.000", "700"], r"'1\.250' in 'score', .*Write 1250 \(1\.2500 if .* number\)\.$"),
+        (["1,250", "950", "12,000", "7", "0"], "'1,250' in 'score'"),
+        (["-1,234", "950", "0"], "'-1,234' in 'score'"),
+        (["1,250,000", "950", "1,250"], r"'1,250,000' in 'score', .*Write 1250000 or --task multi\.$"),
+        (["1.250.000", "2.250.000"], r"'1\.250\.000' in 'score', .*Write 1250000\.$"),
+        ([700, "1,250", 950.0], "'1,250' in 'score'"),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"task": "score"}])
+def test_numbers_with_a_mark_of_thousands_are_not_read_as_decimals(values, words, given):
+    with pytest.raises(DataError, match=words):
+        asked({"text": SENTENCES * 7, "score": (values * 42)[:42]}, **given)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["0.125", "950", "0.375"],
+        ["3.500", "2.75", "950"],
+        ["1.250", "2.375", "3.125"],
+        ["1,250", "2,375", "3,125"],
+        ["1.125", "2.375", "3", "4"],
+        ["1.125", "2.375", "3", "100"],
+        ["1.250", "950", 0.5],
+        [1.25, 950.0, 12.0],
+    ],
+)
+def test_decimals_with_three_digits_are_decimals(values):
+    assert asked({"text": SENTENCES * 7, "score": (values * 42)[:42]})[:2] == ("score", None)
+
+
+def test_codes_of_three_digits_are_several_where_several_are_asked_for():
+    codes = {"text": SENTENCES, "label": ["100,200", "300", "100", "200", "300,100", "200"]}
+    assert asked(codes, task="multi")[:2] == asked(codes, label_separator=",")[:2] == ("multi", ",")

@@ -307,6 +307,15 @@ def test_truth_is_known_in_every_spelling(yes, no, named, tmp_path):
     assert found.train.labels == [("late",), ("rude", "late"), (), ("rude",), ("late",), ()]
 
 
+def test_a_mark_of_thousands_is_found_in_every_row(tmp_path):
+    prices = [str(300 + i) for i in range(1100)] + ["1,250"]
+    path = jsonl(tmp_path / "a.jsonl", [f"text {i}" for i in range(1101)], prices)
+    with pytest.raises(DataError, match=r"a\.jsonl has '1,250' in 'label', where a mark seems to part thousands"):
+        read(path, task="score")
+    with pytest.raises(DataError, match=r"Write 1250 \(1\.2500 if it is a decimal number\)\.$"):
+        read_to_judge(Data(source=str(path)), Columns(("text",), "label", task="score"))
+
+
 def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
     with pytest.raises(DataError, match="has no train file"):

@@ -5,6 +5,7 @@ flag that decides. It knows nothing about files.
 """
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ PAIRS = (
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")  # in a column of 0 and 1, in lower case
 RATING = 5  # different whole numbers from which on they may be a scale, such as 1 to 5
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")  # 1,250 or 1.250.000
 CHANGES_LABEL = " (--label changes it)"
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
@@ -310,6 +312,8 @@ def _task_of(
     fact: _Facts, task: Task | None, wanted: str | None, source: str, notes: list[str]
 ) -> tuple[Task, str | None]:
     """(task, what parts the labels of a row) by what is in the label column; DataError where `task` does not fit."""
+    if task == "score" or (task is None and not wanted and not fact.whole_numbers):
+        check_thousands(fact.values, fact.name, source)
     if task == "score" and not _all_numbers(fact):
         word = next(value for value in fact.values if number_of(value) is None)
         raise DataError(
@@ -433,6 +437,33 @@ def number_of(value: Any) -> float | None:
         return float(value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 else value)
     except (ValueError, TypeError):
         return None
+
+
+def check_thousands(values: Sequence[Any], column: str, source: str) -> None:
+    """DataError where a mark in the numbers of a column parts thousands, as in 1,250 beside 950: it is read as that of a
+    decimal number.
+
+    It does where each marked number has three digits behind it, and the others are whole and of hundreds; or some of
+    them, if a marked one ends in 0, which nobody writes behind a decimal mark and leaves out behind others.
+    """
+    grouped = [value.strip() for value in values if isinstance(value, str) and _GROUPED.fullmatch(value.strip())]
+    if not grouped:
+        return
+    known = set(grouped)
+    others = [number_of(value) for value in values if not isinstance(value, str) or value.strip() not in known]
+    if not all(number is not None and number.is_integer() for number in others):
+        return
+    large = [abs(number) >= 100 for number in others if number]
+    zero = any(number.endswith("0") for number in grouped)
+    twice = next((number for number in grouped if len(re.findall("[,.]", number)) > 1), None)
+    if twice or (large and (all(large) or (any(large) and zero))):
+        one = twice or grouped[0]
+        decimal = "" if twice else f" ({one.replace(',', '.')}0 if it is a decimal number)"
+        codes = " or --task multi" if "," in one else ""
+        raise DataError(
+            f"{source} has {one!r} in '{column}', where a mark seems to part thousands; expected numbers without thousands "
+            f"separators. Write {re.sub('[,.]', '', one)}{decimal}{codes}."
+        )
 
 
 def _all_numbers(fact: _Facts) -> bool:

@@ -16,7 +16,16 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of, unpaired
+from classifine.data.columns import (
+    CHANGES_LABEL,
+    Columns,
+    check_thousands,
+    find_columns,
+    is_flag,
+    is_one,
+    number_of,
+    unpaired,
+)
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table, unzipped
 from classifine.errors import ConfigError, DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
@@ -363,11 +372,16 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
     texts: list[str | None] = []
     second: list[str | None] = []
     labels: list[Any] = []
+    written: list[Any] = []
     for number, row in enumerate(rows, 1):
         ids.append(number)
         texts.append(text_of(row, columns.text))
         second.append(text_of(row, (columns.pair,)) if columns.pair else None)
         labels.append(_label(row, columns, f"row {number} of {source}"))
+        if columns.task == "score":
+            written.append(row.get(columns.label or ""))
+    # A mark of thousands may be in few of the numbers, far below those that told the columns.
+    check_thousands([value for value in written if as_name(value) is not None], columns.label or "", source)
     kind = LABEL_TYPES[columns.task]
     # A column of plain strings ends at two gibibytes.
     text = pa.large_string()
