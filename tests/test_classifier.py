@@ -363,3 +363,13 @@ def test_what_parted_the_labels_that_were_learned_parts_those_to_judge_by(base, 
         TextClassifier.from_pretrained(named.save_pretrained(tmp_path / "named"))._fitted.record["columns"]["separator"]
         == ";"
     )
+
+
+def test_lists_in_the_cells_of_a_frame_are_learned_and_judged_by(base):
+    rows = [(text, str([label, "new"] if i % 2 else [label])) for i, (text, label) in enumerate(made_up(60))]
+    frame = pd.DataFrame(rows, columns=["text", "tags"])
+    fitted = make(base, epochs=1).fit(frame)
+    assert fitted.classes_.tolist() == ["delivery", "new", "payment", "praise"]
+    assert fitted.evaluate(list(frame.text), list(frame.tags)).rows == 60
+    named = make(base, epochs=1, label_separator="[]").fit(list(frame.text), list(frame.tags))
+    assert named.classes_.tolist() == fitted.classes_.tolist()

@@ -4,6 +4,7 @@ import pytest
 
 from classifine.config import Data
 from classifine.data.columns import Columns, find_columns, find_text
+from classifine.data.lists import WRITTEN
 from classifine.errors import DataError
 
 SENTENCES = [
@@ -315,3 +316,45 @@ def test_decimals_with_three_digits_are_decimals(values):
 def test_codes_of_three_digits_are_several_where_several_are_asked_for():
     codes = {"text": SENTENCES, "label": ["100,200", "300", "100", "200", "300,100", "200"]}
     assert asked(codes, task="multi")[:2] == asked(codes, label_separator=",")[:2] == ("multi", ",")
+
+
+PYTHON = ["['anger', 'joy']", "['joy']", "[]", "['anger']", "['joy', 'anger']", "[\"it's\", 'joy']"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (PYTHON, ("multi", WRITTEN)),
+        (['["anger", "joy"]', '["joy"]', "[]", '["anger"]', '["anger"]', " [ ] "], ("multi", WRITTEN)),
+        (["[3, 10]", "[3]", "[10]", "[]", "[3]", "[10,3]"], ("multi", WRITTEN)),
+        (["[3]", "[]", "[10]", "[3]", "[3]", "[10]"], ("multi", WRITTEN)),
+        # Names in brackets, which might be lists of one, are names.
+        (["[spam]", "[ham]", "[spam]", "[ham]", "[ham]", "[]"], ("single", None)),
+        (["[3]", "[10]", "[3]", "[10]", "[3]", "[3]"], ("single", None)),
+        (["['anger', 'joy']", "joy", "joy", "anger", "anger", "joy"], ("single", None)),
+    ],
+)
+@pytest.mark.parametrize("name", ["label", "was_gesagt"])
+def test_lists_that_were_written_into_cells(cells, expected, name):
+    found = asked({"antwort": ANSWERS[:12], name: cells * 2})
+    assert found == (*expected, name, ())
+
+
+def test_lists_in_cells_are_names_where_one_label_is_asked_for_and_lists_of_one_where_several_are():
+    assert asked({"text": SENTENCES, "label": PYTHON}, task="single", label="label")[:2] == ("single", None)
+    assert asked({"text": SENTENCES, "label": ["[3]", "[10]"] * 3}, task="multi")[:2] == ("multi", WRITTEN)
+    assert asked({"text": SENTENCES, "label": PYTHON}, label_separator=",")[:2] == ("multi", ",")
+
+
+@pytest.mark.parametrize("odd", ["['anger' 'joy']", "[anger]", "[nan]", "['joy', None]"])
+def test_lists_in_cells_some_of_which_are_none(odd):
+    with pytest.raises(DataError, match=r"in 'label', and lists such as \['anger', 'joy'\] beside it; .* Write it so"):
+        asked({"text": ANSWERS[:18], "label": [*PYTHON[:5], odd] * 3})
+
+
+@pytest.mark.parametrize("form", [str, list])
+def test_of_lists_of_numbers_and_of_their_names_the_names_are_the_labels(form):
+    ids = [[0], [1], [0, 1], [1], [0], [1]]
+    names = [[("anger", "joy")[one] for one in row] for row in ids]
+    columns = {"label": list(map(form, ids)), "label_name": list(map(form, names))}
+    assert asked({"text": SENTENCES, **columns})[2] == "label_name"

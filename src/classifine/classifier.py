@@ -20,6 +20,7 @@ from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns, find_asked
 from classifine.data.delimited import check_distinct
 from classifine.data.language import find_language
+from classifine.data.lists import parts_of
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of, texts_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
@@ -271,7 +272,7 @@ class TextClassifier:
         What parts them is the setting, or what is `known` to have parted those that were learned.
         """
         mark, values = self._config.data.label_separator or known, _plain(labels)
-        return [value.split(mark) if mark and isinstance(value, str) else value for value in values]
+        return [parts_of(value, mark) if mark and isinstance(value, str) else value for value in values]
 
     def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
         if isinstance(texts, str):

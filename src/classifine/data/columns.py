@@ -14,6 +14,7 @@ from typing import Any
 
 from classifine.config import Data
 from classifine.data.formats import Row
+from classifine.data.lists import WRITTEN, in_brackets, is_clear, list_in, parts_of
 from classifine.errors import DataError
 from classifine.labels import Task, as_name, is_missing
 
@@ -54,7 +55,8 @@ class Columns:
     """The columns that matter and what is asked.
 
     The texts of `text` are joined by a space; `pair` holds the second text of a pair. The label is in `label`, several
-    of them as a list or parted by `separator`; or each of `indicators` is a label with 1 where it holds.
+    of them as a list, one written as text (`separator` is WRITTEN) or parted by `separator`; or each of `indicators` is a
+    label with 1 where it holds.
     """
 
     text: tuple[str, ...]
@@ -105,8 +107,15 @@ class _Facts:
         return any(isinstance(value, list) for value in self.values)
 
     @property
+    def written(self) -> bool:
+        """Whether all values are lists that were written as text."""
+        return bool(self.values) and all(list_in(value) is not None for value in self.values)
+
+    @property
     def separator(self) -> str | None:
-        """What parts the labels of a row, unless it may be the comma of decimal numbers."""
+        """What parts the labels of a row, unless it may be the comma of decimal numbers or a name in brackets."""
+        if self.written and any(not (found := list_in(value)) or is_clear(found) for value in self.values):
+            return WRITTEN
         numbers = all(number_of(value) is not None for value in self.values if isinstance(value, str))
         return None if numbers else self.mark
 
@@ -122,7 +131,7 @@ class _Facts:
 
     def has_several(self, mark: str) -> bool:
         """Whether the cells hold labels by their content alone: short parts, of which hardly one does not return."""
-        cells = [{part.strip() for part in str(value).split(mark)} - {""} for value in self.values]
+        cells = [{str(part).strip() for part in parts_of(str(value), mark)} - {""} for value in self.values]
         counts = Counter(chain.from_iterable(cells))
         once = sum(count == 1 for count in counts.values())
         words = sum(len(part.split()) for part in counts) / max(len(counts), 1)
@@ -303,7 +312,7 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
             "Add a line such as text,label, or name the column with --label."
         )
     # Of a number and its name the name is what people want to read.
-    best = next((twin for twin in twins if not _all_numbers(twin)), best) if _all_numbers(best) else best
+    best = next((twin for twin in twins if not _of_numbers(twin)), best) if _of_numbers(best) else best
     notes.append(f"labels from column '{best.name}'{CHANGES_LABEL}")
     return (best.name,)
 
@@ -326,12 +335,15 @@ def _task_of(
         )
     separator = None
     if task in (None, "multi"):
-        # Where several labels are asked for, 1,2 is two codes and no decimal number.
-        separator = wanted or (fact.mark if task == "multi" else fact.separator)
+        if not wanted:
+            _check_written(fact, source)
+        # Where several labels are asked for, 1,2 is two codes and no decimal number, and [3] a list of one.
+        asked = WRITTEN if fact.written else fact.mark
+        separator = wanted or (asked if task == "multi" else fact.separator)
     if task == "multi" and not separator and not fact.lists:
         notes.append(f"'{fact.name}' has one label in each row (--label-separator tells what parts several)")
     if task is None and (fact.lists or separator):
-        how = "" if fact.lists else f", parted by '{separator}'"
+        how = "" if fact.lists or separator == WRITTEN else f", parted by '{separator}'"
         notes.append(f"several labels a row{how}: each is decided on its own (--task changes it)")
         return "multi", separator
     if task is None and fact.numbers:
@@ -343,6 +355,18 @@ def _task_of(
             "rating, learn them as a number with --task score"
         )
     return task or "single", separator
+
+
+def _check_written(fact: _Facts, source: str) -> None:
+    """DataError where all cells are in brackets and some are lists beyond doubt, but not all of them."""
+    found = {value: list_in(value) for value in fact.values if in_brackets(value)}
+    odd = next((value for value, names in found.items() if names is None), None)
+    clear = next((value for value, names in found.items() if is_clear(names)), None)
+    if odd is not None and clear is not None and all(map(in_brackets, fact.values)):
+        raise DataError(
+            f"{source} has {odd[:80]} in '{fact.name}', and lists such as {clear[:80]} beside it; expected names in quotation "
+            "marks, or whole numbers, with commas between them. Write it so."
+        )
 
 
 def _task_of_indicators(
@@ -468,6 +492,13 @@ def check_thousands(values: Sequence[Any], column: str, source: str) -> None:
 
 def _all_numbers(fact: _Facts) -> bool:
     return all(number_of(value) is not None for value in fact.values)
+
+
+def _of_numbers(fact: _Facts) -> bool:
+    """Whether all values are numbers, or lists of them."""
+    lists = (value if isinstance(value, list) else list_in(value) for value in fact.values)
+    cells = [[value] if found is None else found for value, found in zip(fact.values, lists, strict=True)]
+    return all(number_of(one) is not None for one in chain.from_iterable(cells))
 
 
 def _present(value: Any) -> bool:

@@ -27,6 +27,7 @@ from classifine.data.columns import (
     unpaired,
 )
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table, unzipped
+from classifine.data.lists import WRITTEN, list_in, parts_of
 from classifine.errors import ConfigError, DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
@@ -346,9 +347,11 @@ def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
 
 
 def _label_kind(parts: list[Table], columns: Columns) -> Kind:
-    if columns.separator or columns.indicators:
+    if columns.indicators or columns.separator not in (None, WRITTEN):
         return "str"
     values = [row.get(columns.label or "") for part in parts for row in sample_of(part)]
+    if columns.separator:
+        values = [value if (found := list_in(value)) is None else found for value in values]
     return kind_of(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
 
 
@@ -423,7 +426,12 @@ def _several(value: Any, separator: str | None, place: str) -> list[str] | None:
         name = _name(value)
         if name is None:
             return None
-        value = name.split(separator) if separator else [name]
+        if separator == WRITTEN and list_in(name) is None:
+            raise DataError(
+                f"{place} has {name[:80]!r} as labels; expected a list such as ['a', 'b'], as in other rows. Correct it, or "
+                "name what parts the labels by --label-separator."
+            )
+        value = parts_of(name, separator) if separator else [name]
     wrong = next((item for item in value if isinstance(item, (list, dict, tuple, set))), None)
     if wrong is not None:
         raise DataError(f"{place} has {wrong!r} in its list of labels; expected names. Name another --label.")
