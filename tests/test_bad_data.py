@@ -138,6 +138,7 @@ BAD_DATA = {
     "a word far down among scores": ({"a.jsonl": records([*((f"text {i}", i / 10) for i in range(1100)), ("x", "high")])}, "a.jsonl", {}, ["row 1101 of", "has 'high' as score", "expected a number"]),
     "the same score everywhere": ({"a.jsonl": records([(text, 1.5) for text in TEXTS])}, "a.jsonl", {}, ["has only the label '1.5'", "expected numbers that differ"]),
     "the same labels everywhere": ({"a.jsonl": records([(text, ["a", "b"]) for text in TEXTS])}, "a.jsonl", {}, ["has only the label 'a, b'", "expected two classes or more"]),
+    "the same labels everywhere in either order": ({"a.jsonl": records([(text, [["a", "b"], ["b", "a"]][i % 2]) for i, text in enumerate(TEXTS)])}, "a.jsonl", {}, ["has only the label '", "expected two classes or more"]),
     "several labels unseen in train": ({"a.jsonl": records([(text, [label]) for text, label in ROWS]), "b.jsonl": records([("x", ["spam", "payment"]), ("y", ["payment"])])}, "a.jsonl", {"test": "b.jsonl"}, ["1 row (1)", "b.jsonl has a label that train lacks: 'spam'", "--drop-unseen"]),
     "no such pair column": ({"a.csv": GOOD}, "a.csv", {"text_pair": "sentence2"}, ["no column 'sentence2'", "Change --text-pair"]),
     "a pair column missing in test": ({"a.csv": PAIRED, "b.csv": GOOD}, "a.csv", {"test": "b.csv"}, ["b.csv has no column 'premise'", "Rename it"]),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import QUICK, made_up
+from datasets import Dataset
 
 from classifine import ClassifineError, TextClassifier
 from classifine.errors import ConfigError, DataError, ModelError, OutputError
@@ -207,6 +208,11 @@ def test_a_folder_that_is_no_classifier(tmp_path):
         ((TEXTS, LABELS[:-1]), "Got 120 texts and 119 labels"),
         ((TEXTS, None), "Got texts without labels"),
         (("one text", ["a"]), "Got one text"),
+        (([{"text": text} for text in TEXTS], LABELS), "Text 1 is a dictionary with 'text'; expected a text"),
+        ((Dataset.from_dict({"text": TEXTS, "label": LABELS}), LABELS), "a dictionary with 'text', 'label'; expected"),
+        ((TEXTS, LABELS, ([*TEXTS[:3], {"text": "x"}], LABELS[:4])), "Text 4 is a dictionary"),
+        ((pd.DataFrame(ROWS, columns=["text", "text"]),), "The data frame has two columns named 'text'"),
+        ((pd.DataFrame([(*row, 1) for row in ROWS], columns=["text", "1", 1]),), "has two columns named '1'"),
         ((TEXTS, ["same"] * 120), "only the label 'same'"),
         (([], []), "no row with both text and label"),
         ((["the same"] * 120, LABELS), "carry the same text"),
@@ -357,3 +363,13 @@ def test_what_parted_the_labels_that_were_learned_parts_those_to_judge_by(base, 
         TextClassifier.from_pretrained(named.save_pretrained(tmp_path / "named"))._fitted.record["columns"]["separator"]
         == ";"
     )
+
+
+def test_lists_in_the_cells_of_a_frame_are_learned_and_judged_by(base):
+    rows = [(text, str([label, "new"] if i % 2 else [label])) for i, (text, label) in enumerate(made_up(60))]
+    frame = pd.DataFrame(rows, columns=["text", "tags"])
+    fitted = make(base, epochs=1).fit(frame)
+    assert fitted.classes_.tolist() == ["delivery", "new", "payment", "praise"]
+    assert fitted.evaluate(list(frame.text), list(frame.tags)).rows == 60
+    named = make(base, epochs=1, label_separator="[]").fit(list(frame.text), list(frame.tags))
+    assert named.classes_.tolist() == fitted.classes_.tolist()

@@ -4,6 +4,7 @@ import pytest
 
 from classifine.config import Data
 from classifine.data.columns import Columns, find_columns, find_text
+from classifine.data.lists import WRITTEN
 from classifine.errors import DataError
 
 SENTENCES = [
@@ -275,3 +276,85 @@ def test_commas_of_numbers_and_marks_at_the_end(values, expected):
 def test_a_column_in_two_roles():
     with pytest.raises(DataError, match=r"'text' of a\.csv is named twice"):
         find_columns(rows(text=SENTENCES, label=NAMES), Data(text="text", text_pair="text"), "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["1,250", "950", "12,000", "700"], r"'1,250' in 'score', .*Write 1250 \(1\.2500 if .*\) or --task multi\.$"),
+        (["1.250", "950", "12.000", "700"], r"'1\.250' in 'score', .*Write 1250 \(1\.2500 if .* number\)\.$"),
+        (["1,250", "950", "12,000", "7", "0"], "'1,250' in 'score'"),
+        (["-1,234", "950", "0"], "'-1,234' in 'score'"),
+        (["1,250,000", "950", "1,250"], r"'1,250,000' in 'score', .*Write 1250000 or --task multi\.$"),
+        (["1.250.000", "2.250.000"], r"'1\.250\.000' in 'score', .*Write 1250000\.$"),
+        ([700, "1,250", 950.0], "'1,250' in 'score'"),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"task": "score"}])
+def test_numbers_with_a_mark_of_thousands_are_not_read_as_decimals(values, words, given):
+    with pytest.raises(DataError, match=words):
+        asked({"text": SENTENCES * 7, "score": (values * 42)[:42]}, **given)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["0.125", "950", "0.375"],
+        ["3.500", "2.75", "950"],
+        ["1.250", "2.375", "3.125"],
+        ["1,250", "2,375", "3,125"],
+        ["1.125", "2.375", "3", "4"],
+        ["1.125", "2.375", "3", "100"],
+        ["1.250", "950", 0.5],
+        [1.25, 950.0, 12.0],
+    ],
+)
+def test_decimals_with_three_digits_are_decimals(values):
+    assert asked({"text": SENTENCES * 7, "score": (values * 42)[:42]})[:2] == ("score", None)
+
+
+def test_codes_of_three_digits_are_several_where_several_are_asked_for():
+    codes = {"text": SENTENCES, "label": ["100,200", "300", "100", "200", "300,100", "200"]}
+    assert asked(codes, task="multi")[:2] == asked(codes, label_separator=",")[:2] == ("multi", ",")
+
+
+PYTHON = ["['anger', 'joy']", "['joy']", "[]", "['anger']", "['joy', 'anger']", "[\"it's\", 'joy']"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (PYTHON, ("multi", WRITTEN)),
+        (['["anger", "joy"]', '["joy"]', "[]", '["anger"]', '["anger"]', " [ ] "], ("multi", WRITTEN)),
+        (["[3, 10]", "[3]", "[10]", "[]", "[3]", "[10,3]"], ("multi", WRITTEN)),
+        (["[3]", "[]", "[10]", "[3]", "[3]", "[10]"], ("multi", WRITTEN)),
+        # Names in brackets, which might be lists of one, are names.
+        (["[spam]", "[ham]", "[spam]", "[ham]", "[ham]", "[]"], ("single", None)),
+        (["[3]", "[10]", "[3]", "[10]", "[3]", "[3]"], ("single", None)),
+        (["['anger', 'joy']", "joy", "joy", "anger", "anger", "joy"], ("single", None)),
+    ],
+)
+@pytest.mark.parametrize("name", ["label", "was_gesagt"])
+def test_lists_that_were_written_into_cells(cells, expected, name):
+    found = asked({"antwort": ANSWERS[:12], name: cells * 2})
+    assert found == (*expected, name, ())
+
+
+def test_lists_in_cells_are_names_where_one_label_is_asked_for_and_lists_of_one_where_several_are():
+    assert asked({"text": SENTENCES, "label": PYTHON}, task="single", label="label")[:2] == ("single", None)
+    assert asked({"text": SENTENCES, "label": ["[3]", "[10]"] * 3}, task="multi")[:2] == ("multi", WRITTEN)
+    assert asked({"text": SENTENCES, "label": PYTHON}, label_separator=",")[:2] == ("multi", ",")
+
+
+@pytest.mark.parametrize("odd", ["['anger' 'joy']", "[anger]", "[nan]", "['joy', None]"])
+def test_lists_in_cells_some_of_which_are_none(odd):
+    with pytest.raises(DataError, match=r"in 'label', and lists such as \['anger', 'joy'\] beside it; .* Write it so"):
+        asked({"text": ANSWERS[:18], "label": [*PYTHON[:5], odd] * 3})
+
+
+@pytest.mark.parametrize("form", [str, list])
+def test_of_lists_of_numbers_and_of_their_names_the_names_are_the_labels(form):
+    ids = [[0], [1], [0, 1], [1], [0], [1]]
+    names = [[("anger", "joy")[one] for one in row] for row in ids]
+    columns = {"label": list(map(form, ids)), "label_name": list(map(form, names))}
+    assert asked({"text": SENTENCES, **columns})[2] == "label_name"

@@ -12,6 +12,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl.chart import BarChart
 
 from classifine.config import Data
 from classifine.data.formats import FORMS, form_of, open_table, stream_table
@@ -293,6 +294,28 @@ def test_xlsx_takes_the_first_sheet_and_says_so(tmp_path):
     assert opened(path, sheet="second")[0] == [{"text": "y"}]
 
 
+def test_xlsx_passes_over_charts_and_sheets_that_are_hidden(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", lists=[["text"], ["x"]], data=[["text"], ["y"]])
+    book = openpyxl.load_workbook(path)
+    book["lists"].sheet_state = "hidden"
+    book.active = book["data"]
+    book.create_chartsheet("chart", 0).add_chart(BarChart())
+    book.save(path)
+    assert opened(path) == ([{"text": "y"}], ("sheet 'data' of 2 (--sheet changes it)",))
+    assert opened(path, sheet="lists")[0] == [{"text": "x"}]
+    with pytest.raises(DataError, match=r"has no sheet 'chart'\. It has 'data, lists'\. Change --sheet"):
+        opened(path, sheet="chart")
+
+
+def test_xlsx_with_charts_alone(tmp_path):
+    book = openpyxl.Workbook()
+    book.create_chartsheet("chart").add_chart(BarChart())
+    book.remove(book.active)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match=r"has charts alone; expected a sheet with rows"):
+        opened(tmp_path / "a.xlsx")
+
+
 # --- streams -----------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +395,37 @@ def test_a_mark_that_another_one_closes_by_chance_swallows_no_rows(tmp_path, end
         DataError, match=r"opens a quotation mark in row 1 that takes the lines below .* save it as \.jsonl"
     ):
         opened(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.tsv", ['"I said it is bad\tneg', "fine\tpos", 'so it is called great"\tpos']),
+        ("a.tsv", ['"I said it is bad\tneg', 'so it is called great"\tpos']),
+        ("b.tsv", ['neg\t"I said it is bad', 'pos\tso it is called great"']),
+        ("a.csv", ['"I said it is bad,neg', "fine,pos", "good,pos", "bad,neg", 'it is called great",pos']),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["more\tneg"]])
+def test_rows_between_two_marks_by_chance_are_not_swallowed(tmp_path, name, lines, more):
+    header = {"a.tsv": "text\tlabel", "b.tsv": "label\ttext", "a.csv": "text,label"}[name]
+    more = [line.replace("\t", ",") if name == "a.csv" else line for line in more]
+    with pytest.raises(DataError, match=r"opens a quotation mark in row 1 that takes the lines below"):
+        opened(saved(tmp_path, name, "\n".join([header, *lines, *more, ""])))
+
+
+POEM = "the rose, so red\nthe sea, so blue\nthe snow, so white\nthe night, so long\nand you"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.csv", POEM), ("a.csv", "well, bad\nvery bad"), ("a.tsv", "def f():\n\treturn 1"), ("a.tsv", "a\tb\nc\td")],
+)
+def test_texts_of_several_lines_are_whole(tmp_path, name, text):
+    for columns in (("text", "label"), ("label", "text")):
+        rows = [{key: {"text": text, "label": "a"}[key] for key in columns}] * 2
+        write_rows(rows, tmp_path / name, name[2:])
+        assert opened(tmp_path / name)[0] == rows
 
 
 def test_bytes_that_hold_text_are_text_and_others_stay_bytes(tmp_path):

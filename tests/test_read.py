@@ -307,6 +307,54 @@ def test_the_error_of_a_cell_is_no_label_and_says_neither_yes_nor_no(tmp_path):
         read(tmp_path / "flags.csv")
 
 
+@pytest.mark.parametrize(("yes", "no"), [("TRUE", "FALSE"), ("true", "false"), ("True ", " False")])
+@pytest.mark.parametrize("named", [(), ("rude", "late")])
+def test_truth_is_known_in_every_spelling(yes, no, named, tmp_path):
+    flags = [(no, yes), (yes, yes), (no, no), (yes, no), (no, yes), (no, no)]
+    lines = [f"{text},{rude},{late}" for text, (rude, late) in zip(TEXTS, flags, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,rude,late", *lines]), "utf-8")
+    found = read(tmp_path / "a.csv", label=named)
+    assert found.train.labels == [("late",), ("rude", "late"), (), ("rude",), ("late",), ()]
+
+
+def test_a_mark_of_thousands_is_found_in_every_row(tmp_path):
+    prices = [str(300 + i) for i in range(1100)] + ["1,250"]
+    path = jsonl(tmp_path / "a.jsonl", [f"text {i}" for i in range(1101)], prices)
+    with pytest.raises(DataError, match=r"a\.jsonl has '1,250' in 'label', where a mark seems to part thousands"):
+        read(path, task="score")
+    with pytest.raises(DataError, match=r"Write 1250 \(1\.2500 if it is a decimal number\)\.$"):
+        read_to_judge(Data(source=str(path)), Columns(("text",), "label", task="score"))
+
+
+@pytest.mark.parametrize(
+    ("lists", "names", "kind"),
+    [
+        ([["a|b", "it's"], ["it's"], [], ["a|b"], ["c, d"], ["c, d", "é\n"]], ("a|b", "c, d", "it's", "é\n"), "str"),
+        ([[3, 10], [3], [], [10], [10, 3], [3]], ("3", "10"), "int"),
+    ],
+)
+@pytest.mark.parametrize("form", [str, json.dumps])
+def test_lists_are_the_same_in_a_cell_of_csv(lists, names, kind, form, tmp_path):
+    pd.DataFrame({"text": TEXTS, "labels": map(form, lists)}).to_csv(tmp_path / "a.csv", index=False)
+    in_csv, in_json = read(tmp_path / "a.csv"), read(jsonl(tmp_path / "a.jsonl", labels=lists, label="labels"))
+    assert in_csv.train.labels == in_json.train.labels
+    assert in_csv.label_set == in_json.label_set
+    assert (set(in_csv.label_set.names), in_csv.kind) == ({name.strip() for name in names}, kind)
+    judged = read_to_judge(Data(source=str(tmp_path / "a.csv")), in_csv.columns)
+    assert judged.train.labels == in_csv.train.labels
+    judged = read_to_judge(Data(source=str(tmp_path / "a.jsonl")), in_csv.columns)
+    assert judged.train.labels == in_csv.train.labels
+
+
+def test_a_cell_without_a_list_among_lists_is_named(tmp_path):
+    cells = ["['a', 'b']", "['a']", None] * 400 + ["a"]
+    path = jsonl(tmp_path / "a.jsonl", [f"text {i}" for i in range(1201)], cells)
+    with pytest.raises(DataError, match=r"row 1201 of .* has 'a' as labels; expected a list such as \['a', 'b'\]"):
+        read(path)
+    splits = read(jsonl(tmp_path / "b.jsonl", [f"text {i}" for i in range(1200)], cells[:1200]))
+    assert splits.train.labels[:3] == [("a", "b"), ("a",), None]
+
+
 def test_a_folder_without_train_cannot_be_trained_on(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\none,a\ntwo,b\n")
     with pytest.raises(DataError, match="has no train file"):

@@ -18,7 +18,9 @@ from classifine import publish
 from classifine.config import Config, Hub, Search, build
 from classifine.data.check import check_splits, clean
 from classifine.data.columns import Columns, find_asked
+from classifine.data.delimited import check_distinct
 from classifine.data.language import find_language
+from classifine.data.lists import parts_of
 from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of, texts_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
@@ -270,7 +272,7 @@ class TextClassifier:
         What parts them is the setting, or what is `known` to have parted those that were learned.
         """
         mark, values = self._config.data.label_separator or known, _plain(labels)
-        return [value.split(mark) if mark and isinstance(value, str) else value for value in values]
+        return [parts_of(value, mark) if mark and isinstance(value, str) else value for value in values]
 
     def _from_lists(self, texts: Any, labels: Sequence[Any]) -> Splits:
         if isinstance(texts, str):
@@ -339,6 +341,8 @@ def _records(frame: Any) -> list[dict[str, Any]]:
     """The rows of a data frame, which marks what is missing in four ways (None, nan, NaT, NA); rows know one."""
     if hasattr(frame, "to_dicts"):  # of Polars
         return list(frame.to_dicts())
+    # Of two columns of one name a dictionary keeps the last.
+    check_distinct(list(map(str, frame.columns)), "The data frame")
     plain = frame.astype(object).where(frame.notna(), None)
     return [{str(name): _plain_one(value) for name, value in row.items()} for row in plain.to_dict("records")]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from classifine.data.columns import Columns
 from classifine.data.formats import Row, Table
+from classifine.data.lists import WRITTEN, as_written, list_in
 from classifine.data.write import BAR
 from classifine.labels import as_name
 
@@ -36,6 +37,8 @@ class Cells:
     def trouble(self, label: Any) -> str | None:
         """Why no cell could be read again as `label`, which is a name, a tuple of them or a number; None if one could."""
         if self.columns.indicators or not isinstance(label, tuple) or (self.lists and self.form not in _WITHOUT_LISTS):
+            return None
+        if self.columns.separator == WRITTEN and not self.lists:
             return None
         mark = BAR if self.lists else self.columns.separator
         cell = f"a cell of '{self.columns.label}' in .{self.form}"
@@ -77,13 +80,18 @@ class Cells:
             return self.values.get(label, label)
         if self.lists:
             return [self.values.get(name, name) for name in label]
+        if self.columns.separator == WRITTEN:
+            return as_written([self.values.get(name, name) for name in label], old)
         return self.values.get(label[0], label[0]) if len(label) == 1 else (self.columns.separator or BAR).join(label)
 
 
 def _flag(old: Any, holds: bool) -> Any:
     """Whether a label holds, in the way in which its column tells it."""
     if isinstance(old, str):
-        return ("True" if holds else "False") if old in ("True", "False") else str(int(holds))
+        written, word = old.strip(), str(holds)
+        if written.lower() not in ("true", "false"):
+            return str(int(holds))
+        return word.upper() if written.isupper() else word.lower() if written.islower() else word
     return holds if isinstance(old, bool) else int(holds)
 
 
@@ -103,6 +111,8 @@ def cells_of(tables: Mapping[str, Sequence[Table]], columns: Columns, forms: Map
                     samples.setdefault(name, value)
             value = row.get(columns.label or "")
             lists = lists or isinstance(value, list)
+            if columns.separator == WRITTEN and (written := list_in(value)) is not None:
+                value = written
             for one in value if isinstance(value, list) else (value,):
                 if not isinstance(one, str) and (known := as_name(one)):
                     values.setdefault(known, one)

@@ -161,7 +161,7 @@ def _missing(split: Split) -> Iterator[Fault]:
 
 def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterator[Fault]:
     counts = Counter(chain.from_iterable(splits.train.names))
-    if len(set(splits.train.labels)) < 2:
+    if len(set(_unordered(splits.train))) < 2:
         yield _no_choice(splits)
         return
     if len(counts) > 0.5 * len(splits.train) and len(splits.train) > 20:
@@ -182,6 +182,11 @@ def _labels(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterato
             "Left out of the labels; nothing can be learned of them.",
         )  # fmt: skip
     yield from _spelling(splits, counts)
+
+
+def _unordered(split: Split) -> list[Any]:
+    """The labels (rows,) as they are compared: several are the same ones in any order."""
+    return [frozenset(label) if isinstance(label, tuple) else label for label in split.labels]
 
 
 def _no_choice(splits: Splits) -> Fault:
@@ -239,7 +244,7 @@ def _slips(alike: Mapping[str, Sequence[str]], counts: Counter[str]) -> Iterator
 
 def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:
     counts = Counter(chain.from_iterable(splits.train.names))
-    if len(set(splits.train.labels)) < 2 or splits.task == "score":
+    if len(set(_unordered(splits.train))) < 2 or splits.task == "score":
         return
     for split in splits.all[1:]:
         found = split.names
@@ -262,9 +267,7 @@ def _unseen(splits: Splits, config: Data) -> Iterator[Fault]:
 
 def _copies(splits: Splits, keys: dict[str, list[str]], config: Data) -> Iterator[Fault]:
     for split in splits.all:
-        texts, ids = split.texts, split.ids
-        # Several labels are the same ones in any order.
-        labels = [frozenset(label) if isinstance(label, tuple) else label for label in split.labels]
+        texts, ids, labels = split.texts, split.ids, _unordered(split)
         groups: dict[str, list[int]] = defaultdict(list)
         for i, key in enumerate(keys[split.name]):
             groups[key].append(i)

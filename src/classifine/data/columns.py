@@ -5,6 +5,7 @@ flag that decides. It knows nothing about files.
 """
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from classifine.config import Data
 from classifine.data.formats import Row
+from classifine.data.lists import WRITTEN, in_brackets, is_clear, list_in, parts_of
 from classifine.errors import DataError
 from classifine.labels import Task, as_name, is_missing
 
@@ -38,7 +40,9 @@ PAIRS = (
     ("#1 string", "#2 string"), ("query", "passage"),
 )  # fmt: skip
 SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
+_YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")  # in a column of 0 and 1, in lower case
 RATING = 5  # different whole numbers from which on they may be a scale, such as 1 to 5
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")  # 1,250 or 1.250.000
 CHANGES_LABEL = " (--label changes it)"
 # A label repeats: with more distinct values than this share of the rows a column is no label.
 MAX_DISTINCT = 0.5
@@ -51,7 +55,8 @@ class Columns:
     """The columns that matter and what is asked.
 
     The texts of `text` are joined by a space; `pair` holds the second text of a pair. The label is in `label`, several
-    of them as a list or parted by `separator`; or each of `indicators` is a label with 1 where it holds.
+    of them as a list, one written as text (`separator` is WRITTEN) or parted by `separator`; or each of `indicators` is a
+    label with 1 where it holds.
     """
 
     text: tuple[str, ...]
@@ -102,8 +107,15 @@ class _Facts:
         return any(isinstance(value, list) for value in self.values)
 
     @property
+    def written(self) -> bool:
+        """Whether all values are lists that were written as text."""
+        return bool(self.values) and all(list_in(value) is not None for value in self.values)
+
+    @property
     def separator(self) -> str | None:
-        """What parts the labels of a row, unless it may be the comma of decimal numbers."""
+        """What parts the labels of a row, unless it may be the comma of decimal numbers or a name in brackets."""
+        if self.written and any(not (found := list_in(value)) or is_clear(found) for value in self.values):
+            return WRITTEN
         numbers = all(number_of(value) is not None for value in self.values if isinstance(value, str))
         return None if numbers else self.mark
 
@@ -119,7 +131,7 @@ class _Facts:
 
     def has_several(self, mark: str) -> bool:
         """Whether the cells hold labels by their content alone: short parts, of which hardly one does not return."""
-        cells = [{part.strip() for part in str(value).split(mark)} - {""} for value in self.values]
+        cells = [{str(part).strip() for part in parts_of(str(value), mark)} - {""} for value in self.values]
         counts = Counter(chain.from_iterable(cells))
         once = sum(count == 1 for count in counts.values())
         words = sum(len(part.split()) for part in counts) / max(len(counts), 1)
@@ -129,7 +141,7 @@ class _Facts:
 
     @property
     def binary(self) -> bool:
-        return bool(self.values) and {str(value) for value in self.values} <= {"0", "1", "0.0", "1.0", "True", "False"}
+        return bool(self.values) and {_flag_of(value) for value in self.values} <= {*_NO, *_YES}
 
     @property
     def numbers(self) -> bool:
@@ -300,7 +312,7 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
             "Add a line such as text,label, or name the column with --label."
         )
     # Of a number and its name the name is what people want to read.
-    best = next((twin for twin in twins if not _all_numbers(twin)), best) if _all_numbers(best) else best
+    best = next((twin for twin in twins if not _of_numbers(twin)), best) if _of_numbers(best) else best
     notes.append(f"labels from column '{best.name}'{CHANGES_LABEL}")
     return (best.name,)
 
@@ -309,6 +321,8 @@ def _task_of(
     fact: _Facts, task: Task | None, wanted: str | None, source: str, notes: list[str]
 ) -> tuple[Task, str | None]:
     """(task, what parts the labels of a row) by what is in the label column; DataError where `task` does not fit."""
+    if task == "score" or (task is None and not wanted and not fact.whole_numbers):
+        check_thousands(fact.values, fact.name, source)
     if task == "score" and not _all_numbers(fact):
         word = next(value for value in fact.values if number_of(value) is None)
         raise DataError(
@@ -321,12 +335,15 @@ def _task_of(
         )
     separator = None
     if task in (None, "multi"):
-        # Where several labels are asked for, 1,2 is two codes and no decimal number.
-        separator = wanted or (fact.mark if task == "multi" else fact.separator)
+        if not wanted:
+            _check_written(fact, source)
+        # Where several labels are asked for, 1,2 is two codes and no decimal number, and [3] a list of one.
+        asked = WRITTEN if fact.written else fact.mark
+        separator = wanted or (asked if task == "multi" else fact.separator)
     if task == "multi" and not separator and not fact.lists:
         notes.append(f"'{fact.name}' has one label in each row (--label-separator tells what parts several)")
     if task is None and (fact.lists or separator):
-        how = "" if fact.lists else f", parted by '{separator}'"
+        how = "" if fact.lists or separator == WRITTEN else f", parted by '{separator}'"
         notes.append(f"several labels a row{how}: each is decided on its own (--task changes it)")
         return "multi", separator
     if task is None and fact.numbers:
@@ -338,6 +355,18 @@ def _task_of(
             "rating, learn them as a number with --task score"
         )
     return task or "single", separator
+
+
+def _check_written(fact: _Facts, source: str) -> None:
+    """DataError where all cells are in brackets and some are lists beyond doubt, but not all of them."""
+    found = {value: list_in(value) for value in fact.values if in_brackets(value)}
+    odd = next((value for value, names in found.items() if names is None), None)
+    clear = next((value for value, names in found.items() if is_clear(names)), None)
+    if odd is not None and clear is not None and all(map(in_brackets, fact.values)):
+        raise DataError(
+            f"{source} has {odd[:80]} in '{fact.name}', and lists such as {clear[:80]} beside it; expected names in quotation "
+            "marks, or whole numbers, with commas between them. Write it so."
+        )
 
 
 def _task_of_indicators(
@@ -360,12 +389,17 @@ def _task_of_indicators(
 
 def is_flag(value: Any) -> bool:
     """Whether a value can stand in a column of 0 and 1; an empty cell can, and says no."""
-    return is_one(value) or is_missing(value) or str(value).strip() in ("", "0", "0.0", "False", "false")
+    return is_one(value) or is_missing(value) or _flag_of(value) in ("", *_NO)
 
 
 def is_one(value: Any) -> bool:
     """Whether a column of 0 and 1 says yes."""
-    return str(value).strip() in ("1", "1.0", "True", "true")
+    return _flag_of(value) in _YES
+
+
+def _flag_of(value: Any) -> str:
+    # Excel, R and Google Sheets write TRUE, Python True and JSON true.
+    return str(value).strip().lower()
 
 
 def _find_pair(facts: list[_Facts], second: str | None, notes: list[str]) -> tuple[tuple[str, ...], str] | None:
@@ -429,8 +463,42 @@ def number_of(value: Any) -> float | None:
         return None
 
 
+def check_thousands(values: Sequence[Any], column: str, source: str) -> None:
+    """DataError where a mark in the numbers of a column parts thousands, as in 1,250 beside 950: it is read as that of a
+    decimal number.
+
+    It does where each marked number has three digits behind it, and the others are whole and of hundreds; or some of
+    them, if a marked one ends in 0, which nobody writes behind a decimal mark and leaves out behind others.
+    """
+    grouped = [value.strip() for value in values if isinstance(value, str) and _GROUPED.fullmatch(value.strip())]
+    if not grouped:
+        return
+    known = set(grouped)
+    others = [number_of(value) for value in values if not isinstance(value, str) or value.strip() not in known]
+    if not all(number is not None and number.is_integer() for number in others):
+        return
+    large = [abs(number) >= 100 for number in others if number]
+    zero = any(number.endswith("0") for number in grouped)
+    twice = next((number for number in grouped if len(re.findall("[,.]", number)) > 1), None)
+    if twice or (large and (all(large) or (any(large) and zero))):
+        one = twice or grouped[0]
+        decimal = "" if twice else f" ({one.replace(',', '.')}0 if it is a decimal number)"
+        codes = " or --task multi" if "," in one else ""
+        raise DataError(
+            f"{source} has {one!r} in '{column}', where a mark seems to part thousands; expected numbers without thousands "
+            f"separators. Write {re.sub('[,.]', '', one)}{decimal}{codes}."
+        )
+
+
 def _all_numbers(fact: _Facts) -> bool:
     return all(number_of(value) is not None for value in fact.values)
+
+
+def _of_numbers(fact: _Facts) -> bool:
+    """Whether all values are numbers, or lists of them."""
+    lists = (value if isinstance(value, list) else list_in(value) for value in fact.values)
+    cells = [[value] if found is None else found for value, found in zip(fact.values, lists, strict=True)]
+    return all(number_of(one) is not None for one in chain.from_iterable(cells))
 
 
 def _present(value: Any) -> bool:

@@ -14,6 +14,7 @@ from classifine.data.encoding import open_binary
 from classifine.errors import DataError
 
 DELIMITERS = ",;\t|"
+MIN_ROWS = 5  # lines of one record from which on they are rows where a comma parts them, and not a tab
 MAX_CELL = 1_000_000  # characters; a longer cell is nearly always a quotation mark that is never closed
 
 
@@ -80,12 +81,13 @@ def _csv_records(lines: IO[str], delimiter: str, name: str) -> Iterator[list[str
             raw.append(line)
             yield line
 
-    number, unclosed, swallowed = -1, False, False
+    number, width, unclosed, swallowed = -1, 0, False, False
     for record in csv.reader(kept(), delimiter=delimiter):
         if swallowed:
             break
         unclosed = len(raw) > 1 and sum(line.count('"') for line in raw) % 2 == 1
-        swallowed = len(raw) > 1 and _swallows(raw, delimiter)
+        swallowed = len(raw) > 1 and (_swallows(raw, delimiter) or _are_rows(raw, delimiter, width))
+        width = width or len(record)
         raw.clear()
         if record:
             number += 1
@@ -111,6 +113,19 @@ def _swallows(lines: Sequence[str], delimiter: str) -> bool:
     except csv.Error as error:
         return "expected after" in str(error)
     return False
+
+
+def _are_rows(lines: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether each line of a record looks like a row of its own, so that the marks around them are there by chance.
+
+    A text that is quoted as it should be has hardly a tab in every line, but at its beginning. Commas it has: so there
+    must be some lines, and one of the columns that they make must repeat, as labels do and parts of sentences do not.
+    """
+    rows = [[cell.strip('" \r\n') for cell in line.split(delimiter)] for line in lines]
+    if width < 2 or not all(len(row) == width and row[0] for row in rows):
+        return False
+    repeats = any(2 * len(set(column)) <= len(rows) for column in zip(*rows, strict=True))
+    return delimiter == "\t" or (len(rows) >= MIN_ROWS and repeats)
 
 
 def _csv_sentence(name: str, error: str) -> str:

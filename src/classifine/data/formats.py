@@ -295,10 +295,13 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
         book = load_workbook(path, read_only=True, data_only=True)
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not an xlsx file: {error}. Save it as xlsx or csv.") from None
-    sheet = config.sheet or book.sheetnames[0]
-    if sheet not in book.sheetnames:
-        raise DataError(f"{path} has no sheet '{sheet}'. It has '{', '.join(book.sheetnames)}'. Change --sheet.")
-    notes = (f"sheet '{sheet}' of {len(book.sheetnames)} (--sheet changes it)",) if len(book.sheetnames) > 1 else ()
+    names = _sheet_names(book)
+    if not names:
+        raise DataError(f"{path} has charts alone; expected a sheet with rows. Give another file.")
+    sheet = config.sheet or names[0]
+    if sheet not in names:
+        raise DataError(f"{path} has no sheet '{sheet}'. It has '{', '.join(names)}'. Change --sheet.")
+    notes = (f"sheet '{sheet}' of {len(names)} (--sheet changes it)",) if len(names) > 1 else ()
 
     def rows() -> Iterator[Row]:
         cells = _sheet(book, sheet).iter_rows(values_only=True)
@@ -312,6 +315,12 @@ def _xlsx(path: Path, form: str, config: Data) -> Table:
                 yield dict(zip_longest(header, line[:width]))
 
     return Table(str(path), rows, notes)
+
+
+def _sheet_names(book: Any) -> list[str]:
+    """The sheets that have rows, which one of a chart has not; those that are hidden last, as nobody looks at them."""
+    sheets = sorted(book.worksheets, key=lambda sheet: bool(sheet.sheet_state != "visible"))
+    return [sheet.title for sheet in sheets]
 
 
 def _sheet(book: Any, name: str) -> Any:

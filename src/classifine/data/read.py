@@ -7,7 +7,7 @@ of names or a number; null where there is none.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -16,8 +16,18 @@ from typing import Any
 import pyarrow as pa
 
 from classifine.config import Data
-from classifine.data.columns import CHANGES_LABEL, Columns, find_columns, is_flag, is_one, number_of, unpaired
+from classifine.data.columns import (
+    CHANGES_LABEL,
+    Columns,
+    check_thousands,
+    find_columns,
+    is_flag,
+    is_one,
+    number_of,
+    unpaired,
+)
 from classifine.data.formats import FORMS, Row, Table, name_classes, open_table, unzipped
+from classifine.data.lists import WRITTEN, list_in, parts_of
 from classifine.errors import ConfigError, DataError, NoRowsError
 from classifine.labels import Kind, Labels, Task, as_name, is_missing, kind_of
 
@@ -197,9 +207,17 @@ def from_rows(rows: Iterable[Row], config: Data, source: str = "the data frame")
 
 
 def from_lists(texts: Sequence[Any], labels: Sequence[Any], name: str = "train", task: Task = "single") -> Split:
-    """A split from texts, or pairs of them, and labels of equal length (rows,); DataError where the lengths differ."""
+    """A split from texts, or pairs of them, and labels of equal length (rows,); DataError where the lengths differ, or
+    where a text is a whole row.
+    """
     if len(texts) != len(labels):
         raise DataError(f"Got {len(texts)} texts and {len(labels)} labels; expected as many of each. Pair them up.")
+    for number, text in enumerate(texts, 1):
+        if isinstance(text, Mapping):
+            raise DataError(
+                f"Text {number} is a dictionary with {', '.join(map(repr, text))[:80]}; expected a text, or a pair of texts. "
+                "Take the text out of each, as [row[column] for row in rows]."
+            )
     paired = any(isinstance(text, (tuple, list)) for text in texts)
     rows: list[Row] = []
     for text, label in zip(texts, labels, strict=True):
@@ -331,9 +349,11 @@ def _assemble(tables: dict[str, list[Table]], config: Data) -> Splits:
 
 
 def _label_kind(parts: list[Table], columns: Columns) -> Kind:
-    if columns.separator or columns.indicators:
+    if columns.indicators or columns.separator not in (None, WRITTEN):
         return "str"
     values = [row.get(columns.label or "") for part in parts for row in sample_of(part)]
+    if columns.separator:
+        values = [value if (found := list_in(value)) is None else found for value in values]
     return kind_of(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
 
 
@@ -357,11 +377,16 @@ def _table(rows: Iterable[Row], columns: Columns, source: str) -> pa.Table:
     texts: list[str | None] = []
     second: list[str | None] = []
     labels: list[Any] = []
+    written: list[Any] = []
     for number, row in enumerate(rows, 1):
         ids.append(number)
         texts.append(text_of(row, columns.text))
         second.append(text_of(row, (columns.pair,)) if columns.pair else None)
         labels.append(_label(row, columns, f"row {number} of {source}"))
+        if columns.task == "score":
+            written.append(row.get(columns.label or ""))
+    # A mark of thousands may be in few of the numbers, far below those that told the columns.
+    check_thousands([value for value in written if as_name(value) is not None], columns.label or "", source)
     kind = LABEL_TYPES[columns.task]
     # A column of plain strings ends at two gibibytes.
     text = pa.large_string()
@@ -403,7 +428,12 @@ def _several(value: Any, separator: str | None, place: str) -> list[str] | None:
         name = _name(value)
         if name is None:
             return None
-        value = name.split(separator) if separator else [name]
+        if separator == WRITTEN and list_in(name) is None:
+            raise DataError(
+                f"{place} has {name[:80]!r} as labels; expected a list such as ['a', 'b'], as in other rows. Correct it, or "
+                "name what parts the labels by --label-separator."
+            )
+        value = parts_of(name, separator) if separator else [name]
     wrong = next((item for item in value if isinstance(item, (list, dict, tuple, set))), None)
     if wrong is not None:
         raise DataError(f"{place} has {wrong!r} in its list of labels; expected names. Name another --label.")
