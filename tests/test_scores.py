@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from test_trainer import recipe_for
 
+from classifine.errors import DataError
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.network import load_base, output_layer, quiet_transformers
@@ -37,7 +38,7 @@ def rows(encoded):
     return scored
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (2001.0, 3.0), (-4e5, 1e5), (0.002, 0.001)])
+@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (2001.0, 3.0), (-4e5, 1e5), (0.002, 0.001), (0.0, 3e17)])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_numbers_of_any_size_are_learned(base, rows, tmp_path, mean, deviation, precision):
     given = rows(mean, deviation)
@@ -105,6 +106,11 @@ def test_more_of_the_same_numbers_are_learned_from_where_a_classifier_stands(row
         more = train(network, given, given, 0, recipe, str(tmp_path), lambda line: None).history
     least = min(epoch["validation"]["mse"] for epoch in first)
     assert more[0]["validation"]["mse"] == pytest.approx(least, rel=0.1)
+
+
+def test_numbers_whose_squares_have_no_room_are_refused(base, rows):
+    with pytest.raises(DataError, match=r"A number to learn is 2e\+18 away from 0; expected 1e\+18 at most"):
+        start_at_mean(fresh(base), np.array([-2e18, 0.0, 1.0]))
 
 
 def test_the_last_layer_stays_exact_only_while_it_is_asked_for(base):

@@ -85,6 +85,8 @@ def learn(
         if called_in_head:
             own = features(network, called_in_head, pad_id, recipe.precision), targets_of(called_in_head)
             taught = joined(taught, own, probe.names)
+        if not np.isfinite(taught[0]).all():
+            return judge(network)  # it diverged, and no head can be fitted to that
         put_head(network, *fit_head(*taught, count, last))
         return judge(network)
 
