@@ -20,6 +20,7 @@ from classifine.train.lesson import input_columns
 from classifine.train.method import Labelled, choose_method
 from classifine.train.several import Ensemble, Tried
 from classifine.train.soft import TEMPERATURE, constant_loss
+from classifine.train.unlearned import guess_alike
 from classifine.train.wishes import check_keep
 
 
@@ -124,6 +125,45 @@ def test_who_is_too_sure_weighs_no_more(saved, encoded, temperature, tickets):
     ensemble.ask(Tried(fitted, rows, rows), 1)
     own = logits(TorchEngine(saved.network), input_columns(rows), 0)
     assert np.allclose(ensemble._on_rows, own / np.asarray(scale), atol=1e-4)
+
+
+def guessing(monkeypatch, *seeds):
+    """Let these seeds have learned nothing, so that their networks give all texts the same guess."""
+    fitted = fit._fit_once
+
+    def once(*given, **more):
+        seed = given[5].train.seed
+        with monkeypatch.context() as patch:
+            patch.setattr(fit, "in_our_way", lambda wishes, recipe: seed in seeds)
+            patch.setattr(fit, "settled", lambda network, *rest: guess_alike(network, np.full(3, 1 / 3)) and "a guess")
+            return fitted(*given, **more)
+
+    monkeypatch.setattr(fit, "_fit_once", once)
+
+
+def test_a_seed_that_learned_nothing_is_not_the_best(tickets, base, tmp_path, monkeypatch):
+    guessing(monkeypatch, QUICK["seed"])
+    # As it was trained, the first is a good one.
+    found = fitted_on(tmp_path / "own", tickets, base, seeds=2)
+    guess, other = (one["validation"] for one in record_of(found)["seeds"])
+    assert (guess["predicted_classes"], guess["loss"]) == (1, pytest.approx(np.log(3), abs=1e-3))
+    assert (record_of(found)["seed"], other["predicted_classes"]) == (QUICK["seed"] + 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("guesses", "heard"),
+    [("", [1, 2, 3]), ("1", [2, 3]), ("2", [1, 3]), ("13", [2]), ("123", [1, 2, 3])],
+)
+def test_those_that_learned_nothing_teach_only_where_nobody_learned(saved, encoded, guesses, heard):
+    rows, ensemble = encoded.select(range(12)), Ensemble()
+    recipe = type("Recipe", (), {"precision": "float32"})()
+    fitted = type("Fitted", (), {"classifier": saved, "training": type("Training", (), {"recipe": recipe})()})()
+    for seed in (1, 2, 3):
+        ensemble.ask(Tried(fitted, rows, rows, str(seed) in guesses), seed)
+    own = logits(TorchEngine(saved.network), input_columns(rows), 0) / saved.decision.temperature
+    assert ensemble.seeds == heard
+    assert np.allclose(ensemble._on_rows, len(heard) * own, atol=1e-4)
+    assert np.allclose(ensemble._on_validation, len(heard) * own, atol=1e-4)
 
 
 @pytest.mark.parametrize("more", [{}, {"long": "windows", "max_length": 8}, {"adapter": "lora"}])

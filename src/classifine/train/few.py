@@ -99,7 +99,7 @@ def learn(
     training = train(network, every, held, pad_id, recipe, folder, say, kept, callbacks, lesson)
     # A head that answers cost something else stays as it was trained.
     if not recipe.has_cost if recipe.method == "lp-ft" else validation is None:
-        training = _headed(training, with_head(network))
+        training = training.reaching(with_head(network))
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
 
 
@@ -155,12 +155,6 @@ def put_head(network: Any, weight: NDArray[Any], bias: NDArray[Any]) -> None:
 
 def _unjudged(network: Any) -> dict[str, float]:
     return {"loss": math.nan}
-
-
-def _headed(training: Training, reached: dict[str, float]) -> Training:
-    """The account of a training whose last epoch is judged with another head."""
-    *before, last = training.history
-    return replace(training, history=(*before, {**last, "validation": reached}))
 
 
 def _judged(

@@ -43,12 +43,13 @@ _PART = 10_000  # rows that are answered at once
 @dataclass(frozen=True)
 class Tried:
     """A run of one seed, with the encoded rows that it learned from and that its epochs were judged by where they are
-    still needed.
+    still needed. One that learned nothing `guesses` alike for all texts.
     """
 
     fitted: Fitted
     rows: Any
     validation: Any
+    guesses: bool = False
 
 
 def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: Train, say: Say) -> Fitted:
@@ -61,7 +62,7 @@ def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: T
     validate = validator(best.validation, padding, task, training.recipe.precision)
     soup = stir(network, [shelf / f"{seed}.safetensors" for seed in order], validate, metric)
     joined = [order[place] for place in soup.joined]
-    about = {"seeds": joined, "best": soup.best, "validation": soup.reached}
+    about: dict[str, Any] = {"seeds": joined, "best": soup.best, "validation": soup.reached}
     if len(joined) == 1:
         network.load_state_dict(before)
         say(f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone")
@@ -78,6 +79,7 @@ def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: T
     ):
         alarms = (*alarms, alarm)
         decision, more = decided(network, best.validation, padding, task)
+        about["validation"] = validate(network)
     record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about, "alarms": list(alarms)}
     return Fitted(replace(classifier, record=record), replace(training, alarms=alarms))
 
@@ -90,13 +92,22 @@ class Ensemble:
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
+        self._guesses = False
         self._on_rows: NDArray[np.float32] | None = None
         self._on_validation: NDArray[np.float32] | None = None
         self._truth: NDArray[Any] | None = None
         self._task: Task | None = None
 
     def ask(self, tried: Tried, seed: int) -> None:
-        """Let one more network answer. All runs have the same rows in the same order."""
+        """Let one more network answer. All runs have the same rows in the same order.
+
+        Those that give all texts the same guess are heard only while there are no others.
+        """
+        if self.seeds and tried.guesses and not self._guesses:
+            return
+        if self._guesses and not tried.guesses:
+            self.seeds, self._on_rows, self._on_validation = [], None, None
+        self._guesses = tried.guesses
         classifier = tried.fitted.classifier
         engine = TorchEngine(classifier.network, tried.fitted.training.recipe.precision)
         scale = np.asarray(classifier.decision.temperature, dtype=np.float32)
