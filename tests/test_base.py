@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from classifine.config import DEFAULT_BASE
@@ -182,3 +183,65 @@ def test_max_length_is_bounded_by_what_the_base_has_room_for(config, room, tmp_p
 
 def test_max_length_of_a_base_with_little_room(tmp_path):
     assert with_config(tmp_path, model_type="bert", max_position_embeddings=64).max_length(None) == 64
+
+
+def classifier(base, folder, names, task, **config):
+    """A classifier as a base, in `folder`: its head says 1, and config.json has what is given besides."""
+    network, tokenizer = load_base(find_base(str(base)), Labels(names, "str", task))
+    with torch.no_grad():
+        network.classifier.weight.fill_(1.0)
+        network.classifier.bias.fill_(1.0)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    known = {**json.loads((folder / "config.json").read_text("utf-8")), **config}
+    (folder / "config.json").write_text(json.dumps({name: own for name, own in known.items() if own is not None}))
+    return find_base(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "config", "stays"),
+    [
+        ("abc", "single", {}, True),
+        ("abc", "single", {"problem_type": None}, True),  # as many on the Hub leave it out
+        ("bcd", "single", {}, False),
+        ("acb", "single", {}, False),
+        ("abc", "multi", {}, False),
+        ("abc", "single", {"id2label": None, "label2id": None}, False),  # transformers numbers them
+        ("abcd", "single", {}, False),
+    ],
+)
+def test_a_head_stays_where_it_answers_the_same_labels_by_the_same_task(base, tmp_path, names, task, config, stays):
+    if config.get("id2label", "") is None:
+        config = {**config, "num_labels": 3}
+    own = classifier(base, tmp_path / "own", tuple("abc"), "single", **config)
+    torch.manual_seed(0)
+    network, _ = load_base(own, Labels(tuple(names), "str", task))
+    assert bool((network.classifier.weight == 1).all()) == bool((network.classifier.bias == 1).all()) == stays
+    if not stays:
+        assert 0.01 < network.classifier.weight.std().item() < 0.03
+        assert not network.classifier.bias.any()
+    torch.manual_seed(0)
+    again, _ = load_base(own, Labels(tuple(names), "str", task))
+    assert torch.equal(again.classifier.weight, network.classifier.weight)
+
+
+def test_a_head_of_labels_without_names_stays_for_such(base, tmp_path):
+    own = classifier(base, tmp_path / "own", ("LABEL_0", "LABEL_1"), "single", problem_type=None)
+    assert (load_base(own, Labels(("LABEL_0", "LABEL_1")))[0].classifier.weight == 1).all()
+
+
+def test_a_number_by_another_name_is_another_number(base, tmp_path):
+    own = classifier(base, tmp_path / "own", ("price",), "score", problem_type=None)
+    assert (load_base(own, Labels(("price",), "str", "score"))[0].classifier.weight == 1).all()
+    assert not (load_base(own, Labels(("stars",), "str", "score"))[0].classifier.weight == 1).any()
+    assert not (load_base(own, Labels(("price",), "str", "multi"))[0].classifier.weight == 1).any()
+
+
+def test_a_base_without_a_head_has_the_one_that_transformers_draws(base):
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    network, _ = load_base(find_base(str(base)), Labels(tuple("abc")))
+    torch.manual_seed(0)
+    plain = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    assert torch.equal(network.classifier.weight, plain.classifier.weight)

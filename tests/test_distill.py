@@ -16,7 +16,7 @@ from classifine.data.columns import Columns
 from classifine.data.texts import Texts, read_texts
 from classifine.decide import Decision
 from classifine.distill import DistillOptions, distilled_lines
-from classifine.errors import ClassifineError, ConfigError
+from classifine.errors import ClassifineError, ConfigError, TrainingError
 from classifine.infer.choose import open_engine
 from classifine.infer.files import PredictOptions, predict_file
 from classifine.infer.predict import text_logits
@@ -153,6 +153,19 @@ def static(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(task)
     save(folder, found.classifier.network, tokenizer, labels, found.classifier.record)
     return task, folder
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "score"])
+def test_a_student_that_diverges_is_one_sentence(task, base):
+    labels = Labels(NAMES if task != "score" else ("score",), task=task)
+    given = Texts(tuple(text for text, _ in ROWS[:40]), tuple(text for text, _ in ROWS[40:60]))
+    taught = Taught(taught_of(task, ROWS[:40]), taught_of(task, ROWS[40:60]), Decision(task))
+    config = build({"model": {"max_length": 32}, "train": {"epochs": 1}})
+    student = encoder_student(given.train, labels, find_base(str(base)), config, quiet)
+    with torch.no_grad():
+        student.network.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="diverged"):
+        lessons(student, given, taught, labels, Columns(("text",), "label", task=task), config, 2.0, quiet)
 
 
 def test_a_static_student_answers_the_same_by_arrays_by_torch_and_by_sentence_transformers(static):

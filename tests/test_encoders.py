@@ -18,7 +18,7 @@ from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.export import export_float
 from classifine.model.masked import load_masked, save_adapted
-from classifine.model.network import load_base, quiet_transformers
+from classifine.model.network import load_base, output_layer, quiet_transformers
 from classifine.model.pooled import load_pooled
 from classifine.train.detector import load_detector, share_words
 from classifine.train.masking import masking_collator
@@ -139,6 +139,24 @@ def plain(folder, texts, scores, task):
         asked = {"text": text[0], "text_pair": text[1]} if task == "pair" else text
         found = {item["label"]: item["score"] for item in classify([asked])[0]}
         assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_every_family_draws_a_head_of_other_labels_anew(encoder, tmp_path):
+    network, tokenizer = load_base(find_base(str(encoder)), Labels.ordered(["a", "b", "c"], "str"))
+    with torch.no_grad():
+        for weight in output_layer(network).parameters():
+            weight.fill_(1.0)
+    with quiet_transformers():
+        network.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+    same, other = (
+        load_base(find_base(str(tmp_path)), Labels.ordered(list(names), "str"))[0] for names in ("abc", "bcd")
+    )
+    assert (output_layer(same).weight == 1).all()
+    assert not (output_layer(other).weight == 1).any() and not output_layer(other).bias.any()
+    kept = same.state_dict()
+    changed = [name for name, weight in other.state_dict().items() if not torch.equal(weight, kept[name])]
+    assert len(changed) == 2  # the last layer alone
 
 
 def tied(network):

@@ -12,7 +12,7 @@ import torch
 from conftest import made_up, sentence_encoder, settings
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
-from test_trainer import CPU
+from test_trainer import CPU, Broken
 
 from classifine import TextClassifier, run
 from classifine.config import Model, Train, build
@@ -365,6 +365,19 @@ def test_a_label_without_rows_is_known_by_its_name(sentences, tmp_path, monkeypa
     assert network.classifier.weight[absent].abs().sum() > 0
     learn(network, rows, None, pad_id(tokenizer), replace(recipe, name_rows=0), str(tmp_path), str)
     assert network.classifier.weight[absent].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("method", "targets"), [("lp-ft", TOPIC), ("lp-ft", SEVERAL), ("contrastive", TOPIC)])
+def test_an_encoder_that_diverges_is_one_sentence(sentences, tmp_path, method, targets):
+    task = "multi" if targets is SEVERAL else "single"
+    labels = Labels.ordered(sorted({*TOPIC, *(["urgent"] if task == "multi" else [])}), "str", task)
+    network, tokenizer = load_base(find_base(str(sentences)), labels, pooling="mean")
+    read = tokenise(TEXTS, tokenizer, 32)
+    lengths = list(map(len, read["input_ids"]))
+    rows = Dataset.from_dict({**read, "length": lengths, "labels": labels.targets(targets).tolist()})
+    recipe = choose(Train(epochs=2), CPU, len(rows), 22_000_000, 32, task, method=method)
+    with pytest.raises(TrainingError, match="diverged"):
+        learn(network, rows, rows, pad_id(tokenizer), recipe, str(tmp_path), str, callbacks=[Broken(0)])
 
 
 @pytest.mark.parametrize("method", ["probe", "lp-ft", "contrastive"])

@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from test_trainer import recipe_for
 
+from classifine.errors import DataError
 from classifine.labels import Labels
 from classifine.model.base import find_base
 from classifine.model.network import load_base, output_layer, quiet_transformers
@@ -37,7 +38,7 @@ def rows(encoded):
     return scored
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (2001.0, 3.0), (-4e5, 1e5), (0.002, 0.001)])
+@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (2001.0, 3.0), (-4e5, 1e5), (0.002, 0.001), (0.0, 3e17)])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_numbers_of_any_size_are_learned(base, rows, tmp_path, mean, deviation, precision):
     given = rows(mean, deviation)
@@ -76,6 +77,40 @@ def test_targets_that_are_all_the_same_leave_the_head_as_it_is(base):
     before = output_layer(network).weight.clone()
     assert start_at_mean(network, np.full(9, 7.0)) == 1
     assert torch.equal(output_layer(network).weight, before)
+
+
+def test_a_head_that_answers_such_numbers_already_stays_and_learns_in_units_of_the_spread(base, rows):
+    network, targets = fresh(base), np.array(rows(50.0, 8.0)["labels"])
+    start_at_mean(network, targets)
+    before = [weight.clone() for weight in output_layer(network).parameters()]
+    assert start_at_mean(network, targets + 1) == pytest.approx(8)
+    assert all(map(torch.equal, before, output_layer(network).parameters()))
+
+
+def test_a_head_that_answered_other_numbers_is_drawn_anew(base, rows):
+    network, targets = fresh(base), np.array(rows(50.0, 8.0)["labels"])
+    start_at_mean(network, targets)
+    assert start_at_mean(network, 1000 * targets) == pytest.approx(8000)
+    layer = output_layer(network)
+    assert layer.bias.item() == pytest.approx(50000)
+    assert 0.01 < layer.weight.std().item() / 8000 < 0.03
+
+
+def test_more_of_the_same_numbers_are_learned_from_where_a_classifier_stands(rows, base, tmp_path):
+    given = rows(50.0, 8.0)
+    network = fresh(base)
+    recipe = replace(recipe_for(given, epochs=6, learning_rate=0.003, head_rate=2), task="score", metric="pearson")
+    with quiet_transformers():
+        first = train(network, given, given, 0, recipe, str(tmp_path), lambda line: None).history
+        recipe = replace(recipe, epochs=1, learning_rate=1e-6)
+        more = train(network, given, given, 0, recipe, str(tmp_path), lambda line: None).history
+    least = min(epoch["validation"]["mse"] for epoch in first)
+    assert more[0]["validation"]["mse"] == pytest.approx(least, rel=0.1)
+
+
+def test_numbers_whose_squares_have_no_room_are_refused(base, rows):
+    with pytest.raises(DataError, match=r"A number to learn is 2e\+18 away from 0; expected 1e\+18 at most"):
+        start_at_mean(fresh(base), np.array([-2e18, 0.0, 1.0]))
 
 
 def test_the_last_layer_stays_exact_only_while_it_is_asked_for(base):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import QUICK, fitted_on, made_up, settings
 
 from classifine import TextClassifier, run
@@ -20,6 +21,7 @@ from classifine.train.lesson import input_columns
 from classifine.train.method import Labelled, choose_method
 from classifine.train.several import Ensemble, Tried
 from classifine.train.soft import TEMPERATURE, constant_loss
+from classifine.train.unlearned import guess_alike
 from classifine.train.wishes import check_keep
 
 
@@ -126,6 +128,45 @@ def test_who_is_too_sure_weighs_no_more(saved, encoded, temperature, tickets):
     assert np.allclose(ensemble._on_rows, own / np.asarray(scale), atol=1e-4)
 
 
+def guessing(monkeypatch, *seeds):
+    """Let these seeds have learned nothing, so that their networks give all texts the same guess."""
+    fitted = fit._fit_once
+
+    def once(*given, **more):
+        seed = given[5].train.seed
+        with monkeypatch.context() as patch:
+            patch.setattr(fit, "in_our_way", lambda wishes, recipe: seed in seeds)
+            patch.setattr(fit, "settled", lambda network, *rest: guess_alike(network, np.full(3, 1 / 3)) and "a guess")
+            return fitted(*given, **more)
+
+    monkeypatch.setattr(fit, "_fit_once", once)
+
+
+def test_a_seed_that_learned_nothing_is_not_the_best(tickets, base, tmp_path, monkeypatch):
+    guessing(monkeypatch, QUICK["seed"])
+    # As it was trained, the first is a good one.
+    found = fitted_on(tmp_path / "own", tickets, base, seeds=2)
+    guess, other = (one["validation"] for one in record_of(found)["seeds"])
+    assert (guess["predicted_classes"], guess["loss"]) == (1, pytest.approx(np.log(3), abs=1e-3))
+    assert (record_of(found)["seed"], other["predicted_classes"]) == (QUICK["seed"] + 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("guesses", "heard"),
+    [("", [1, 2, 3]), ("1", [2, 3]), ("2", [1, 3]), ("13", [2]), ("123", [1, 2, 3])],
+)
+def test_those_that_learned_nothing_teach_only_where_nobody_learned(saved, encoded, guesses, heard):
+    rows, ensemble = encoded.select(range(12)), Ensemble()
+    recipe = type("Recipe", (), {"precision": "float32"})()
+    fitted = type("Fitted", (), {"classifier": saved, "training": type("Training", (), {"recipe": recipe})()})()
+    for seed in (1, 2, 3):
+        ensemble.ask(Tried(fitted, rows, rows, str(seed) in guesses), seed)
+    own = logits(TorchEngine(saved.network), input_columns(rows), 0) / saved.decision.temperature
+    assert ensemble.seeds == heard
+    assert np.allclose(ensemble._on_rows, len(heard) * own, atol=1e-4)
+    assert np.allclose(ensemble._on_validation, len(heard) * own, atol=1e-4)
+
+
 @pytest.mark.parametrize("more", [{}, {"long": "windows", "max_length": 8}, {"adapter": "lora"}])
 @pytest.mark.parametrize("task", ["single", "multi", "score", "pairs"])
 def test_every_task_can_be_taught(base, task, more, monkeypatch):
@@ -208,6 +249,78 @@ def run_tracking():
     from classifine.train.track import Tracking
 
     return Tracking
+
+
+def diverging(monkeypatch, *seeds):
+    """Let the networks of these seeds diverge in their first epoch."""
+    trained = fit.train
+
+    def train(network, *given, **more):
+        if given[3].seed in seeds:
+            with torch.no_grad():
+                network.get_input_embeddings().weight.fill_(float("nan"))
+        return trained(network, *given, **more)
+
+    monkeypatch.setattr(fit, "train", train)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("keep", ["best", "average", "distilled"])
+def test_a_seed_that_diverges_is_left_out(tickets, base, tmp_path, monkeypatch, keep, lost):
+    diverging(monkeypatch, lost)
+    said, others = [], [seed for seed in (1, 2, 3) if seed != lost]
+    config = settings(tickets, base, seeds=3, epochs=1, keep=keep)
+    found = run.train(config, tmp_path / "own", False, said.append)
+    (told,) = [line for line in said if line.startswith("warning seed")]
+    assert told.startswith(f"warning seed {lost} is left out. The network diverged")
+    record = record_of(found)
+    assert [one["seed"] for one in record["seeds"]] == others
+    assert record["seed"] in others or (keep, record["seed"]) == ("distilled", 4)
+    assert set(record.get({"average": "soup", "distilled": "ensemble"}.get(keep), {}).get("seeds", ())) <= set(others)
+    card = (found.folder / "README.md").read_text("utf-8")
+    assert "over 2 seeds" in "\n".join(said) and f"Seed {lost} is left out. The network diverged" in card
+
+
+@pytest.mark.parametrize("keep", ["best", "average", "distilled"])
+def test_the_only_seed_that_does_not_diverge_stays(tickets, base, tmp_path, monkeypatch, keep):
+    diverging(monkeypatch, 1)
+    said = []
+    found = run.train(settings(tickets, base, seeds=2, epochs=1, keep=keep), tmp_path / "own", False, said.append)
+    record = record_of(found)
+    assert (record["seed"], [one["seed"] for one in record["seeds"]]) == (2, [2])
+    words = {
+        "best": "seed 2 is the best on validation, and stays",
+        "average": "seed 2 alone is left, so there is nothing to average",
+        "distilled": "seed 2 alone could teach, so nothing is taught",
+    }
+    assert words[keep] in said
+    # Nothing is told over one seed.
+    assert "over 1 seed" not in "\n".join(said) + (found.folder / "README.md").read_text("utf-8")
+    assert load(found.folder).network is not None
+
+
+def test_where_every_seed_diverges_nothing_is_left(tickets, base, tmp_path, monkeypatch):
+    diverging(monkeypatch, 1, 2)
+    said = []
+    with pytest.raises(TrainingError, match="The network diverged"):
+        run.train(settings(tickets, base, seeds=2, epochs=1), tmp_path / "own", False, said.append)
+    assert sum(line.startswith("warning seed 1 is left out") for line in said) == 1
+
+
+def test_trackers_are_told_of_the_end_of_a_seed_that_diverges(tickets, base, tmp_path, monkeypatch):
+    import classifine.train.track
+
+    ended = []
+
+    class Noting(run_tracking()):
+        def finish(self, metrics):
+            ended.append((self._part, dict(metrics)))
+            super().finish(metrics)
+
+    monkeypatch.setattr(classifine.train.track, "Tracking", Noting)
+    diverging(monkeypatch, 1)
+    found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=1)
+    assert ended[:2] == [("-1", {}), ("-2", found.evaluation.metrics)]
 
 
 def test_a_teacher_that_is_unsure_can_be_learned_from():

@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from packaging.version import Version
 from torch import nn
-from transformers import TrainerControl
+from transformers import TrainerCallback, TrainerControl
 
 from classifine.config import Train
 from classifine.errors import ConfigError, TrainingError
@@ -24,7 +24,7 @@ from classifine.train.dropout import ByteDropout, fast_dropout
 from classifine.train.hardware import Hardware
 from classifine.train.judged import JudgedTrainer
 from classifine.train.lesson import Lesson, targets_of, validator
-from classifine.train.progress import Alarm, Best, History, Stalled, constant_guess
+from classifine.train.progress import Alarm, Best, History, Stalled, constant_guess, rank
 from classifine.train.quicker import narrow_stream
 from classifine.train.recipe import training_arguments
 from classifine.train.trainer import train
@@ -306,6 +306,58 @@ def test_a_network_that_diverges_is_no_result(base, halves, tmp_path):
         train(network, *halves, 0, recipe_for(halves[0]), str(tmp_path), lambda line: None)
 
 
+def of_task(rows, task):
+    """(rows whose labels are of this task, the number of labels): a topic, several of them, or a number."""
+    if task == "score":
+        return relabelled(rows, float), 1
+    return (relabelled(rows, lambda label: [float(label == i) for i in range(3)]) if task == "multi" else rows), 3
+
+
+class Broken(TrainerCallback):
+    """Weights are no numbers any more after the first step behind the epoch that is given."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_step_end(self, args, state, control, model, **kwargs):
+        if state.epoch > self.epoch:
+            with torch.no_grad():
+                model.get_input_embeddings().weight.fill_(float("nan"))
+
+
+def broken_after(epoch, task, base, halves, tmp_path):
+    (rows, count), (validation, _) = (of_task(part, task) for part in halves)
+    metric = {"single": "macro_f1", "multi": "macro_f1", "score": "pearson"}[task]
+    recipe = replace(recipe_for(rows, epochs=3), task=task, metric=metric)
+    torch.manual_seed(0)
+    network = load_base(find_base(str(base)), Labels(LABELS.names[:count], "str", task), "eager")[0]
+    with quiet_transformers():
+        given = (network, rows, validation, 0, recipe, str(tmp_path), lambda line: None)
+        return network, validation, train(*given, callbacks=[Broken(epoch)])
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "score"])
+def test_of_a_network_that_diverges_the_best_epoch_before_stays(task, base, halves, tmp_path):
+    network, validation, training = broken_after(1, task, base, halves, tmp_path)
+    first, *others = (epoch["validation"] for epoch in training.history)
+    assert training.best_epoch == 1
+    assert [epoch.keys() for epoch in others] == [first.keys()] * 2
+    assert all(math.isnan(value) for epoch in others for value in epoch.values())
+    assert validator(validation, 0, task, "float32")(network) == pytest.approx(first, abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["single", "multi", "score"])
+def test_a_network_that_diverges_at_once_is_one_sentence_for_every_task(task, base, halves, tmp_path):
+    with pytest.raises(TrainingError, match="diverged"):
+        broken_after(0, task, base, halves, tmp_path)
+
+
+def test_what_is_a_number_ranks_before_what_is_none():
+    nothing, some = {"accuracy": math.nan, "loss": math.nan}, {"accuracy": 0.1, "loss": 5.0}
+    assert max([nothing, some, nothing], key=lambda found: rank("accuracy", found)) is some
+    assert max([nothing, some, nothing], key=lambda found: rank("loss", found)) is some
+
+
 @pytest.mark.parametrize("narrow", [True, False])
 def test_layers_get_the_narrow_type_only_where_products_are_narrow(base, narrow):
     network = fresh(base).eval()
@@ -383,10 +435,14 @@ def test_without_patience_the_last_epoch_is_kept_whatever_it_reached():
     assert not control.should_training_stop
 
 
-def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(base, halves, tmp_path, monkeypatch):
-    # The last batch of an epoch is full, or its parts would weigh otherwise; dropout would draw other masks for parts.
-    rows, validation = halves[0].select(range(88)), halves[1]
-    recipe = recipe_for(rows, precision="float32", epochs=2, learning_rate=0.001)
+@pytest.mark.parametrize("count", [88, 85])  # of the latter the last batch has 5 rows, the last part of it one
+@pytest.mark.parametrize("optimizer", ["adamw", "sam"])
+def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_steps(
+    base, halves, tmp_path, monkeypatch, count, optimizer
+):
+    # Dropout would draw other masks for parts.
+    rows, validation = halves[0].select(range(count)), halves[1]
+    recipe = recipe_for(rows, precision="float32", epochs=2, learning_rate=0.001, optimizer=optimizer)
     networks, said = [fresh(base), fresh(base)], []
     for network in networks:
         for layer in network.modules():

@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import settings
+from conftest import sentence_encoder, settings
 from test_story import FILES, lines, quiet
 from typer.testing import CliRunner
 
@@ -67,6 +68,8 @@ def made_up_fits(monkeypatch):
         for epoch in range(1, epochs + 1):
             found = [metrics(how["reach"](config, one)) for one in range(1, epoch + 1)]
             callbacks[0]._watch(epoch / epochs, found)
+        best = found[-1] if config.train.method == "lp-ft" else max(found, key=lambda one: one["macro_f1"])
+        return SimpleNamespace(training=SimpleNamespace(history=[{"validation": best}], best_epoch=1))
 
     def enough(*args):
         raise Enough
@@ -231,7 +234,7 @@ def test_trials_may_train_on_a_part_of_the_rows(tickets, base, tmp_path, made_up
     counts = []
     own = tune.work.fit
     monkeypatch.setattr(
-        tune.work, "fit", lambda rows, *rest, **more: (counts.append(len(rows)), own(rows, *rest, **more))
+        tune.work, "fit", lambda rows, *rest, **more: counts.append(len(rows)) or own(rows, *rest, **more)
     )
     said = []
     told = searched(wished(tickets, base, train={}, trials=2, rows=30), tmp_path / "out", said.append)
@@ -390,6 +393,26 @@ def test_a_trial_is_worth_what_its_method_keeps(method, values, tickets, base, t
     how["reach"] = lambda config, epoch: {1: 0.4, 2: 0.9, 3: 0.5}[epoch] if len(tried) == 1 else 0.2 * epoch
     told = searched(wished(tickets, base, train={"method": method, "epochs": 3}, trials=2), tmp_path / "out")
     assert [one["value"] for one in told] == pytest.approx(values)
+
+
+def test_a_trial_is_worth_what_its_network_reaches_in_the_end(tickets, base, tmp_path, monkeypatch):
+    made, fit_recipe = [], tune.trials.fit_recipe
+
+    def noted(*given):
+        made.append(fit_recipe(*given))
+        return made[-1]
+
+    def enough(*args):
+        raise Enough
+
+    monkeypatch.setattr(tune.trials, "fit_recipe", noted)
+    monkeypatch.setattr(tune, "choose", enough)
+    sentences = sentence_encoder(base, tmp_path / "sentences")
+    wishes = {"method": "lp-ft", "epochs": 1, "batch_size": 32, "learning_rate": 0.01, "metric": "loss"}
+    (told,) = searched(wished(tickets, sentences, train=wishes, trials=1), tmp_path / "out")
+    # The head is fitted once more when everything is trained.
+    (last,) = made[0].training.history
+    assert told["value"] == last["validation"]["loss"] != told["validation"][-1]["loss"]
 
 
 def test_no_trial_begins_after_its_minutes(tickets, base, tmp_path, made_up_fits):

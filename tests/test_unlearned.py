@@ -1,5 +1,6 @@
 """A network that learned nothing: told from one that did, and made to give the most frequent label."""
 
+import json
 import random
 
 import numpy as np
@@ -70,6 +71,11 @@ def test_labels_that_texts_do_not_tell_give_the_most_frequent_one(at_random, bas
     best = answers[0][0]
     assert best["label"] == "late"
     assert 0.4 < best["score"] < 0.65
+    # What is told of validation rows is what that guess reaches there.
+    history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text("utf-8").splitlines()]
+    kept = history[saved.record["best_epoch"] - 1]["validation"]
+    assert kept["predicted_classes"] == 1
+    assert kept["loss"] == pytest.approx(saved.record["calibration"]["after"]["nll"], abs=1e-3)
 
 
 def test_an_average_of_seeds_that_learned_nothing_gives_the_most_frequent_one(at_random, base, tmp_path):
@@ -80,6 +86,7 @@ def test_an_average_of_seeds_that_learned_nothing_gives_the_most_frequent_one(at
     assert len([line for line in saved.record["alarms"] if line.startswith("Nothing was learned")]) == 1
     assert found.evaluation.accuracy == pytest.approx(found.evaluation.as_json()["baselines"][0]["accuracy"])
     assert saved.network.classifier.weight.abs().max() == 0
+    assert saved.record["soup"]["validation"]["predicted_classes"] == 1
 
 
 def test_who_names_the_epochs_gets_the_network(at_random, base, tmp_path):

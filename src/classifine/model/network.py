@@ -5,7 +5,7 @@ It knows nothing about saved classifiers, training or texts.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from classifine.errors import ModelError
@@ -48,9 +48,10 @@ def load_base(
 ) -> tuple[Any, Any]:
     """(network, tokenizer) of a base with a new head for `labels`, in float32.
 
-    The head is drawn from torch's generator: seed it before. With `pooling` it stands on texts that are summed up so
-    (`model.pooled`), and begins with nothing. `attention` names transformers' implementation, None leaves the choice to
-    it. Raises ModelError where the folder holds no network that can classify.
+    The head is drawn from torch's generator: seed it before. That of a base which answers the same labels, in the same
+    order and by the same task, stays. With `pooling` the head stands on texts that are summed up so (`model.pooled`), and
+    begins with nothing. `attention` names transformers' implementation, None leaves the choice to it. Raises ModelError
+    where the folder holds no network that can classify.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -63,7 +64,12 @@ def load_base(
         for name in kept if not attention_dropout else ():
             setattr(config, name, 0.0)
         tokenizer = AutoTokenizer.from_pretrained(base.folder, **LOCAL)
-        network = _pooled(base, config, attention, pooling) if pooling else _first_token(base, config, attention)
+        own = AutoConfig.from_pretrained(base.folder, **LOCAL)
+        network = (
+            _pooled(base, config, attention, pooling)
+            if pooling
+            else _first_token(base, config, attention, _answers(own, labels))
+        )
     # What is left out for speed belongs to this run, not to the network that others may train on: the layers have
     # read the setting by now, and config.json tells what the base said.
     for name, value in kept.items():
@@ -71,21 +77,41 @@ def load_base(
     return network, tokenizer
 
 
-def _first_token(base: Base, config: Any, attention: str | None) -> Any:
-    """The network as transformers has it, most often with a head on the first token."""
+def _answers(config: Any, labels: Labels) -> bool:
+    """Whether a network of this config answers these labels, in their order, by their task.
+
+    One that does not name its task has what transformers takes it for: a number where there is one label.
+    """
+    usual = PROBLEM_TYPES["score" if len(config.id2label) == 1 else "single"]
+    return config.id2label == labels.id2label and (config.problem_type or usual) == PROBLEM_TYPES[labels.task]
+
+
+def _first_token(base: Base, config: Any, attention: str | None, alike: bool) -> Any:
+    """The network as transformers has it, most often with a head on the first token; its last layer is as it came where
+    what it answered is `alike`.
+    """
     from transformers import AutoModelForSequenceClassification
 
     network, found = AutoModelForSequenceClassification.from_pretrained(
         base.folder, config=config, dtype="float32", attn_implementation=attention, **LOCAL,
         ignore_mismatched_sizes=True, output_loading_info=True,
     )  # fmt: skip
-    # The head of a classifier that answered something else is drawn anew; nothing of the encoder may be.
+    # Of another number of labels the last layer is drawn anew; nothing of the encoder may be.
     prefix = f"{network.base_model_prefix}."
     wrong = [key[0] for key in found["mismatched_keys"] if key[0].startswith(prefix)]
     if wrong:
         raise ValueError(f"{min(wrong)} has another shape than config.json says.")
     _check_whole(found, prefix)
+    if not alike:
+        _forget_answers(network, {*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])})
     return network
+
+
+def _forget_answers(network: Any, drawn: Collection[str]) -> None:
+    """Draw the last layer of the head anew, unless its weight is one of the names that were `drawn` already."""
+    layer = output_layer(network)
+    if layer is not None and not any(own is layer.weight for name, own in network.named_parameters() if name in drawn):
+        draw_anew(network)
 
 
 def _pooled(base: Base, config: Any, attention: str | None, pooling: Pooling) -> Any:
@@ -123,6 +149,16 @@ def output_layer(network: Any) -> Any | None:
         and not name.startswith(inner)
     ]  # fmt: skip
     return layers[-1] if layers else None
+
+
+def draw_anew(network: Any) -> None:
+    """Draw the last layer of the head from torch's generator, as the network's family does; without one nothing changes."""
+    layer = output_layer(network)
+    if layer is None:
+        return
+    for weight in layer.parameters():
+        vars(weight).pop("_is_hf_initialized", None)  # by which transformers leaves alone what was loaded
+    network._init_weights(layer)
 
 
 def in_head(network: Any, name: str) -> bool:

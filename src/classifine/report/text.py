@@ -73,7 +73,7 @@ def calibrated_on(left_out: int | None, recipe: Mapping[str, Any]) -> str:
 def seed_lines(record: Mapping[str, Any], task: Task) -> Iterator[str]:
     """The headline metrics over seeds, where there were several: mean and spread."""
     runs = record.get("seeds") or []
-    if runs:
+    if len(runs) > 1:
         found = {name: [run["test"][name] for run in runs] for name in HEADLINE[task][:2]}
         told = (
             f"{name} {statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"

@@ -4,6 +4,7 @@ What is fitted after training (temperature, thresholds) follows the teacher on h
 files or saved folders.
 """
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ def _lesson(held_out: Any, guess: float, taught: Taught, temperature: float, rec
 
     def validate(network: Any) -> dict[str, float]:
         found = logits(TorchEngine(network, recipe.precision), columns, padding)
+        if not np.isfinite(found).all():  # as `lesson.reached` has it
+            return dict.fromkeys(("loss", "agreement", "predicted_classes"), math.nan)
         decision = Decision(task).fit(found, answers)
         scores = decision.scores(found)
         own = decision.choose(scores)

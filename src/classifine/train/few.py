@@ -85,6 +85,8 @@ def learn(
         if called_in_head:
             own = features(network, called_in_head, pad_id, recipe.precision), targets_of(called_in_head)
             taught = joined(taught, own, probe.names)
+        if not np.isfinite(taught[0]).all():
+            return judge(network)  # it diverged, and no head can be fitted to that
         put_head(network, *fit_head(*taught, count, last))
         return judge(network)
 
@@ -97,7 +99,7 @@ def learn(
     training = train(network, every, held, pad_id, recipe, folder, say, kept, callbacks, lesson)
     # A head that answers cost something else stays as it was trained.
     if not recipe.has_cost if recipe.method == "lp-ft" else validation is None:
-        training = _headed(training, with_head(network))
+        training = training.reaching(with_head(network))
     return replace(training, seconds=round(seconds + training.seconds, 1)), probe
 
 
@@ -153,12 +155,6 @@ def put_head(network: Any, weight: NDArray[Any], bias: NDArray[Any]) -> None:
 
 def _unjudged(network: Any) -> dict[str, float]:
     return {"loss": math.nan}
-
-
-def _headed(training: Training, reached: dict[str, float]) -> Training:
-    """The account of a training whose last epoch is judged with another head."""
-    *before, last = training.history
-    return replace(training, history=(*before, {**last, "validation": reached}))
 
 
 def _judged(

@@ -26,7 +26,7 @@ from classifine.train.account import Fitted, known_after, known_before, on_valid
 from classifine.train.adapters import trained_weights
 from classifine.train.decided import decided
 from classifine.train.few import learn
-from classifine.train.lesson import targets_of
+from classifine.train.lesson import targets_of, validator
 from classifine.train.losses import prior_shift
 from classifine.train.probe import Probe
 from classifine.train.progress import Weights
@@ -143,14 +143,17 @@ def _fit_once(
         decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen, again)
         # Of weights that others are averaged with the average is looked at.
         lonely = shelf is None and in_our_way(config.train, recipe)
-        if lonely and (alarm := settled(network, rows, validation, on_validation(training), told, say)):
-            training = replace(training, alarms=(*training.alarms, alarm))
+        alarm = settled(network, rows, validation, on_validation(training), told, say) if lonely else ""
+        if alarm:
             decision, told = decided(network, validation, pad_id(tokenizer), labels.task)
+            now = validator(validation, pad_id(tokenizer), labels.task, recipe.precision)(network)
+            training = replace(training, alarms=(*training.alarms, alarm)).reaching(now)
     known = {"decision": decision.as_json(), **told, **known_after(training)}
     record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
     record |= _known_of_starts(training, compared, probe)
     fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
-    return Tried(fitted, *((rows, validation) if rows_kept else (None, None)))
+    kept_rows, judged_on = (rows, validation) if rows_kept else (None, None)
+    return Tried(fitted, kept_rows, judged_on, bool(alarm))
 
 
 def _known_of_starts(training: Training, compared: Compared | None, probe: Probe | None) -> dict[str, Any]:

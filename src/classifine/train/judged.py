@@ -121,14 +121,14 @@ class JudgedTrainer(Trainer):
         The loss that comes back is that of the weights as they stand, so that histories can be compared.
         """
         if self._sharpness is None:
-            return self._learn(model, inputs, *args, **kwargs)
+            return self._learn(model, inputs, self._weight(inputs), *args, **kwargs)
         if not self._losses:
             # A step of its own for each batch of the optimiser step: their gradients add up to the direction.
             for batch in self._ahead:
                 part = self._sharpness.part(batch)
-                self._losses.append(self._learn(model, part, *args, **kwargs))
+                self._losses.append(self._learn(model, part, self._weight(batch), *args, **kwargs))
             self._before = self._sharpness.climb(model)
-        self._learn(model, inputs, *args, **kwargs)
+        self._learn(model, inputs, self._weight(inputs), *args, **kwargs)
         loss = self._losses.pop(0)
         if not self._losses:
             # Before the Trainer clips and steps: both are to start from the weights as they stood.
@@ -136,11 +136,20 @@ class JudgedTrainer(Trainer):
             self._before = []
         return loss
 
-    def _learn(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Forward and backward on one batch, and its loss: at once, or where that is too many windows in parts."""
+    def _weight(self, batch: Any) -> float:
+        """How many rows a batch has, as a share of the mean of all that an optimiser step is of.
+
+        The Trainer divides by the number of these, but the last of an epoch can be smaller than the others, and its rows
+        are to count as much as theirs.
+        """
+        rows = [len(one["input_ids"]) for one in self._ahead]
+        return len(batch["input_ids"]) * len(rows) / sum(rows)
+
+    def _learn(self, model: Any, inputs: Any, weight: float, *args: Any, **kwargs: Any) -> Any:
+        """Forward and backward on one batch, and its loss times a weight: at once, or where that is too many windows in parts."""
         loss: Any = 0
         for part, share in parts_of(inputs, self.args.train_batch_size):
-            self._share = share
+            self._share = share * weight
             loss += super().training_step(model, part, *args, **kwargs) * self._spread**2
         self._share = 1.0
         return loss

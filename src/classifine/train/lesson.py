@@ -89,7 +89,12 @@ def validator(
 
 
 def reached(found: NDArray[Any], truth: NDArray[Any], task: Task) -> dict[str, float]:
-    """The metrics of logits (rows, labels), their loss and the number of different answers; thresholds fitted to them."""
+    """The metrics of logits (rows, labels), their loss and the number of different answers; thresholds fitted to them.
+
+    Of logits that are no numbers, as those of a network that diverged, nothing else is either.
+    """
+    if not np.isfinite(found).all():
+        return dict.fromkeys(reached(np.zeros_like(found), truth, task), math.nan)
     decision = Decision(task).fit(found, truth)
     scores = decision.scores(found)
     result = metrics.judge(truth, scores, decision)

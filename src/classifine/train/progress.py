@@ -123,9 +123,12 @@ def _reached(metrics: Mapping[str, float]) -> dict[str, float]:
 def rank(metric: str, reached: Mapping[str, float]) -> tuple[float, float]:
     """What is greater for better weights, by what they reached on validation: the metric, then how small the loss is.
 
-    Few validation rows give many epochs the same metric; the loss tells which of them is sure of its answers.
+    Few validation rows give many epochs the same metric; the loss tells which of them is sure of its answers. What is no
+    number is worse than any.
     """
-    return reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
+    found = reached[metric] * (-1 if metric in LOWER_IS_BETTER else 1), -reached["loss"]
+    first, second = (-math.inf if math.isnan(value) else value for value in found)
+    return first, second
 
 
 class Stalled(TrainerCallback):

@@ -7,9 +7,10 @@ that learns it, and not the labels, keeps part of that: on Twitter topics three 
 Allen-Zhu & Li 2023, arXiv 2012.09816). It knows nothing about files of data.
 """
 
+import functools
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,13 @@ _PART = 10_000  # rows that are answered at once
 @dataclass(frozen=True)
 class Tried:
     """A run of one seed, with the encoded rows that it learned from and that its epochs were judged by where they are
-    still needed.
+    still needed. One that learned nothing `guesses` alike for all texts.
     """
 
     fitted: Fitted
     rows: Any
     validation: Any
+    guesses: bool = False
 
 
 def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: Train, say: Say) -> Fitted:
@@ -61,10 +63,11 @@ def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: T
     validate = validator(best.validation, padding, task, training.recipe.precision)
     soup = stir(network, [shelf / f"{seed}.safetensors" for seed in order], validate, metric)
     joined = [order[place] for place in soup.joined]
-    about = {"seeds": joined, "best": soup.best, "validation": soup.reached}
+    about: dict[str, Any] = {"seeds": joined, "best": soup.best, "validation": soup.reached}
     if len(joined) == 1:
         network.load_state_dict(before)
-        say(f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone")
+        alone = f"no average with seed {joined[0]}, the best on validation, is as good there; it stays alone"
+        say(alone if len(order) > 1 else f"seed {joined[0]} alone is left, so there is nothing to average")
         decision, more = classifier.decision, {name: classifier.record[name] for name in ("calibration", "doubt")}
     else:
         say(
@@ -78,6 +81,7 @@ def averaged(best: Tried, told: Sequence[dict[str, Any]], shelf: Path, wishes: T
     ):
         alarms = (*alarms, alarm)
         decision, more = decided(network, best.validation, padding, task)
+        about["validation"] = validate(network)
     record = {**classifier.record, "decision": decision.as_json(), **more, "soup": about, "alarms": list(alarms)}
     return Fitted(replace(classifier, record=record), replace(training, alarms=alarms))
 
@@ -90,13 +94,22 @@ class Ensemble:
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
+        self._guesses = False
         self._on_rows: NDArray[np.float32] | None = None
         self._on_validation: NDArray[np.float32] | None = None
         self._truth: NDArray[Any] | None = None
         self._task: Task | None = None
 
     def ask(self, tried: Tried, seed: int) -> None:
-        """Let one more network answer. All runs have the same rows in the same order."""
+        """Let one more network answer. All runs have the same rows in the same order.
+
+        Those that give all texts the same guess are heard only while there are no others.
+        """
+        if self.seeds and tried.guesses and not self._guesses:
+            return
+        if self._guesses and not tried.guesses:
+            self.seeds, self._on_rows, self._on_validation = [], None, None
+        self._guesses = tried.guesses
         classifier = tried.fitted.classifier
         engine = TorchEngine(classifier.network, tried.fitted.training.recipe.precision)
         scale = np.asarray(classifier.decision.temperature, dtype=np.float32)
@@ -144,20 +157,23 @@ def from_seeds(
     tracking: Tracking | None,
     judged: Callable[[Saved], dict[str, float]] | None,
 ) -> Fitted:
-    """What stays of a run by `once` with each seed, as `keep` says; its record tells of all of them."""
-    wishes, best, told, ensemble = config.train, None, list[dict[str, Any]](), Ensemble()
-    keep = wishes.keep
+    """What stays of a run by `once` with each seed, as `keep` says; its record tells of all that finished.
 
-    def run(seed: int, name: str, **more: Any) -> Tried:
+    A seed that diverges is left out; TrainingError where none is left.
+    """
+    wishes, best, told, ensemble = config.train, None, list[dict[str, Any]](), Ensemble()
+    keep, lost = wishes.keep, list[str]()
+    seeds = range(wishes.seed, wishes.seed + wishes.seeds)
+
+    def run(seed: int, name: str | None = None, **more: Any) -> Tried:
         if tracking is not None:
-            tracking.name_part(name)
+            tracking.name_part(name or str(seed))
         return once(config.model_copy(update={"train": wishes.model_copy(update={"seed": seed})}), **more)
 
     with tempfile.TemporaryDirectory() as name:
-        alike = {"head_seed": wishes.seed, "shelf": Path(name)} if keep == "average" else {}
-        for seed in range(wishes.seed, wishes.seed + wishes.seeds):
-            say(f"seed {seed}")
-            tried = run(seed, str(seed), **alike, rows_kept=keep != "best")
+        alike: dict[str, Any] = {"head_seed": wishes.seed, "shelf": Path(name)} if keep == "average" else {}
+        once_each = functools.partial(run, **alike, rows_kept=keep != "best")
+        for seed, tried in _finished(seeds, once_each, say, tracking, lost):
             if keep == "distilled":
                 ensemble.ask(tried, seed)
                 tried = replace(tried, rows=None, validation=None)
@@ -172,17 +188,42 @@ def from_seeds(
             del tried
         assert best is not None
         found = best.fitted
-        if keep == "distilled":
-            found = _distilled(found, ensemble, lambda seed: run(seed, keep, teacher=ensemble).fitted, say)
+        if keep == "distilled" and len(ensemble.seeds) > 1:
+            found = _distilled(found, ensemble, lambda: run(seeds[-1] + 1, keep, teacher=ensemble).fitted, say)
             if tracking is not None and not found.classifier.record["ensemble"]["kept"]:
                 tracking.finish({})  # its metrics on test rows are not those of what stays
         found.classifier.network.to(found.training.recipe.device)
         if keep == "average":
             found = averaged(best, told, Path(name), wishes, say)
-    if keep == "best":
+    if keep == "distilled" and len(ensemble.seeds) == 1:
+        say(f"seed {ensemble.seeds[0]} alone could teach, so nothing is taught")
+    if keep == "best" or len(ensemble.seeds) == 1:
         say(f"seed {found.classifier.record['seed']} is the best on validation, and stays")
     record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
+    record["alarms"] = [*record["alarms"], *lost]
     return replace(found, classifier=replace(found.classifier, record=record))
+
+
+def _finished(
+    seeds: range, run: Callable[[int], Tried], say: Say, tracking: Tracking | None, lost: list[str]
+) -> Iterator[tuple[int, Tried]]:
+    """Each seed with its run. One that diverges is left out, which is said and told in `lost`; TrainingError where none is
+    left.
+    """
+    for seed in seeds:
+        say(f"seed {seed}")
+        try:
+            # Without a name that would hold it: a network that is no longer needed makes room for the next.
+            yield seed, run(seed)
+            continue
+        except TrainingError as error:
+            if len(lost) == len(seeds) - 1:
+                raise
+            lost.append(f"Seed {seed} is left out. {error}")
+            say(f"warning seed {seed} is left out. {error}")
+            if tracking is not None:
+                tracking.finish({})
+        free_memory()  # by now the error is gone, which held what failed
 
 
 def _rank(found: Fitted) -> tuple[float, float]:
@@ -196,16 +237,14 @@ def _make_room(found: Fitted) -> None:
     free_memory()
 
 
-def _distilled(best: Fitted, ensemble: Ensemble, learn: Callable[[int], Fitted], say: Say) -> Fitted:
-    """The network that `learn`, given a seed, makes of the answers, where it is no worse on validation than the best run;
-    else that one.
-    """
+def _distilled(best: Fitted, ensemble: Ensemble, learn: Callable[[], Fitted], say: Say) -> Fitted:
+    """The network that `learn` makes of the answers, where it is no worse on validation than the best run; else that one."""
     names, metric = ", ".join(map(str, ensemble.seeds)), best.training.recipe.metric
     say(f"seeds {names} teach one more network what they answer on average")
     about: dict[str, Any] = {"seeds": ensemble.seeds, "temperature": TEMPERATURE, "together": ensemble.reached}
     alone, seed = _as_sure_as_right(best), best.classifier.record["seed"]
     try:
-        student = learn(ensemble.seeds[-1] + 1)
+        student = learn()
     except TrainingError as error:
         say(f"warning the network that they taught is left out, and seed {seed} stays. {error}")
         return _told(best, {**about, "kept": False, "best": alone, "validation": None})

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from classifine.model.network import output_layer
+from classifine.errors import DataError
+from classifine.model.network import draw_anew, output_layer
 from classifine.train.probe import log_odds
 
+LARGEST = 1e18  # of numbers that are learned: the squares of a batch of them are added up in float32
 SEEN_UNSEEN = 0.1  # times that a token counts as seen which no text has
 
 
@@ -23,12 +25,24 @@ def start_at_mean(network: Any, targets: NDArray[Any]) -> float:
 
     Numbers in the thousands are never reached from 0 at the rates that suit a network. The layer is to learn as many times
     as fast as the deviation says: to the optimiser it is then as if the targets had a mean of 0 and a deviation of 1,
-    while losses and weights stay in the units of the targets.
+    while losses and weights stay in the units of the targets. A head that comes with a bias answers in these units
+    already and stays, unless that is beyond all targets: then it answered other numbers, and is drawn anew.
+
+    Raises DataError where a target is so large that the loss of it has no room.
     """
+    if (largest := float(np.abs(targets).max())) > LARGEST:
+        raise DataError(
+            f"A number to learn is {largest:.3g} away from 0; expected {LARGEST:.0e} at most, as losses are squares in float32. "
+            "Divide all of them by one number."
+        )
     layer, deviation = output_layer(network), float(targets.std())
     if layer is None or layer.bias is None or not deviation:
         return 1.0
     with torch.no_grad():
+        if layer.bias.any():
+            if targets.min() <= layer.bias.item() <= targets.max():
+                return deviation
+            draw_anew(network)
         layer.weight *= deviation
         layer.bias.fill_(float(targets.mean()))
     return deviation

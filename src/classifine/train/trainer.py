@@ -41,6 +41,12 @@ class Training:
     seconds: float
     rows_per_second: float
 
+    def reaching(self, validation: dict[str, float]) -> "Training":
+        """The account where the network was changed since: the epoch that was kept now has these metrics."""
+        history, place = list(self.history), self.best_epoch - 1
+        history[place] = {**history[place], "validation": validation}
+        return replace(self, history=tuple(history))
+
 
 class Tidy(TrainerCallback):
     """Bounds the memory that `keep_freed_memory` lets grow, at a cost too small to measure."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from classifine import run
 from classifine.errors import ClassifineError
 from classifine.strict_json import json_text
+from classifine.train.account import on_validation
 from classifine.train.memory import free_memory
 from classifine.train.search import State, Trial
 from classifine.train.study import Asked, Pruned, Study
@@ -46,18 +47,21 @@ def _try(work: Work, asked: Asked, left: float) -> None:
             raise Pruned(f"the minutes were over after epoch {len(epochs)}")
 
     state: State = "complete"
-    error = None
+    error, kept = None, None
     try:
-        fit_recipe(work, work.rows, config, work.config.train.seed, watch)
+        # What is kept can be other than the epochs that were seen: lp-ft fits its head anew in the end.
+        kept = on_validation(fit_recipe(work, work.rows, config, work.config.train.seed, watch).training)
     except Pruned as end:
         state, error = "pruned", str(end)
     # What torch raises where memory is short is a RuntimeError on every device.
     except (ClassifineError, RuntimeError, MemoryError) as failure:
         own = isinstance(failure, ClassifineError)
         state, error = "failed", f"{'' if own else f'{type(failure).__name__}: '}{str(failure).partition(chr(10))[0]}"
-    found = reached(work, config, seen) if seen else {}
+    found = kept or (reached(work, config, seen) if seen else {})
     value = found.get(work.metric)
-    if state == "complete" and (value is None or not math.isfinite(value)):
+    if value is not None and not math.isfinite(value):
+        value = None
+    if state == "complete" and value is None:
         state, error = "failed", f"its {work.metric} is no number"
     asked.ends(state, value, seen, found.get("loss"), time.monotonic() - begun, error)
     free_memory()

@@ -148,7 +148,7 @@ def fit_recipe(work: Work, rows: Split, config: Config, seed: int, watch: Any = 
 
 
 def reached(work: Work, config: Config, epochs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The metrics of the epoch that `train` would keep of these: the best, or the last where the method keeps that."""
+    """The metrics of the epoch that `train` would keep of these so far: the best, or the last where the method keeps that."""
     if work.usual_of(config).keeps_last:
         return epochs[-1]
     return max(epochs, key=lambda one: rank(work.metric, one))
