@@ -4,7 +4,7 @@ It knows nothing about recipes, texts or saved classifiers.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,8 +142,8 @@ class JudgedTrainer(Trainer):
         The Trainer divides by the number of these, but the last of an epoch can be smaller than the others, and its rows
         are to count as much as theirs.
         """
-        rows = [len(one["input_ids"]) for one in self._ahead]
-        return len(batch["input_ids"]) * len(rows) / sum(rows)
+        rows = [_rows(one) for one in self._ahead]
+        return _rows(batch) * len(rows) / sum(rows)
 
     def _learn(self, model: Any, inputs: Any, weight: float, *args: Any, **kwargs: Any) -> Any:
         """Forward and backward on one batch, and its loss times a weight: at once, or where that is too many windows in parts."""
@@ -164,6 +164,11 @@ class JudgedTrainer(Trainer):
             last: Any = output_layer(self.model)
             _quicken(optimizer, list(last.parameters()), self._spread, 1 / self._spread)
         return optimizer
+
+
+def _rows(batch: Mapping[str, Any]) -> int:
+    """How many rows a batch has."""
+    return next(len(values) for values in batch.values() if isinstance(values, Tensor))
 
 
 def _quicken(optimizer: Any, weights: Sequence[Any], times: float, decay: float = 1.0) -> None:
