@@ -64,9 +64,10 @@ LEVERS: dict[str, dict[str, Any]] = {
     "cosine": {"schedule": "cosine"},
     "sharpness-aware": {"optimizer": "sam"},
     "more epochs": {"times_epochs": 2},
+    "rate x 4": {"times_rate": 4},
     "rate x 2": {"times_rate": 2},
+    "rate / 1.5": {"times_rate": 2 / 3},
     "rate / 2": {"times_rate": 0.5},
-    "rate / 3": {"times_rate": 1 / 3},
     "rates falling by 0.9 a layer": {"layer_decay": 0.9},
     "top layer anew": {"fresh_layers": 1},
 }

@@ -191,7 +191,7 @@ class Train(Section):
         examples=[2e-5],
         gt=0,
         le=1,
-        description="Peak learning rate of AdamW; 3e-4 for bases of up to 50M weights (1e-4 for pairs, 5e-5 for short texts), 3e-5 up to 200M, 1e-5 beyond; higher with --adapter, lower for few labels.",
+        description="Peak learning rate of AdamW; 1.5e-4 for bases of up to 50M weights (1e-4 for pairs, 5e-5 for short texts), 3e-5 up to 200M, 1e-5 beyond; higher with --adapter, lower for few labels.",
     )
     head_rate: float | None = Field(
         None,
