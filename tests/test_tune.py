@@ -161,10 +161,12 @@ def recipes(config, method="finetune", **more):
 
 def test_what_is_given_a_value_is_not_searched_and_bounds_lie_around_the_default():
     config = build({"train": {"epochs": 3, "weight_decay": 0.02}})
-    space = space_of(config, recipes(config, small=10**7), 400, part=False)
+    usual = recipes(config, small=10**7)
+    space = space_of(config, usual, 400, part=False)
     assert set(space.drawn) == {"learning_rate", "batch_size", "schedule", "warmup", "head_rate", "optimizer"}
     ends = [space.settings({"learning_rate": end})["learning_rate"] for end in (-1, 0, 1)]
-    assert ends == pytest.approx([3e-5, 3e-4, 3e-3])
+    rate = usual["small"].learning_rate
+    assert ends == pytest.approx([rate / 10, rate, rate * 10])
     assert space.drawn["batch_size"].values == (16, 32, 64)
 
 
