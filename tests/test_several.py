@@ -226,9 +226,10 @@ def test_where_the_student_fails_the_best_seed_stays(tickets, base, tmp_path, mo
     assert any("is left out, and seed" in line and "diverged" in line for line in said)
 
 
-@pytest.mark.parametrize("better", [True, False])
-def test_trackers_are_told_test_metrics_of_what_stays(tickets, base, tmp_path, monkeypatch, better):
-    ranked(monkeypatch, float(better), 0.5)
+def told_ends(monkeypatch):
+    """(part, metrics) of each end that trackers are told of from now on."""
+    import classifine.train.track
+
     ended = []
 
     class Noting(run_tracking()):
@@ -236,9 +237,14 @@ def test_trackers_are_told_test_metrics_of_what_stays(tickets, base, tmp_path, m
             ended.append((self._part, dict(metrics)))
             super().finish(metrics)
 
-    import classifine.train.track
-
     monkeypatch.setattr(classifine.train.track, "Tracking", Noting)
+    return ended
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_trackers_are_told_test_metrics_of_what_stays(tickets, base, tmp_path, monkeypatch, better):
+    ranked(monkeypatch, float(better), 0.5)
+    ended = told_ends(monkeypatch)
     found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=1, keep="distilled")
     seeds = [f"-{QUICK['seed']}", f"-{QUICK['seed'] + 1}"]
     assert [part for part, _ in ended[:3]] == [*seeds, "-distilled"]
@@ -308,16 +314,7 @@ def test_where_every_seed_diverges_nothing_is_left(tickets, base, tmp_path, monk
 
 
 def test_trackers_are_told_of_the_end_of_a_seed_that_diverges(tickets, base, tmp_path, monkeypatch):
-    import classifine.train.track
-
-    ended = []
-
-    class Noting(run_tracking()):
-        def finish(self, metrics):
-            ended.append((self._part, dict(metrics)))
-            super().finish(metrics)
-
-    monkeypatch.setattr(classifine.train.track, "Tracking", Noting)
+    ended = told_ends(monkeypatch)
     diverging(monkeypatch, 1)
     found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=1)
     assert ended[:2] == [("-1", {}), ("-2", found.evaluation.metrics)]
