@@ -17,7 +17,8 @@ import numpy as np
 
 from classifine.config import build
 from classifine.data.columns import Columns
-from classifine.data.read import Text, read_to_judge
+from classifine.data.read import read_to_judge
+from classifine.data.row import Text
 from classifine.infer.explain import Explanation, Method, explain
 from classifine.model.folder import Saved, load
 from classifine.report.faithful import Faithfulness, by_attribution, by_chance, faithfulness

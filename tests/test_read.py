@@ -10,7 +10,8 @@ import pytest
 
 from classifine.config import Data
 from classifine.data.columns import Columns
-from classifine.data.read import from_lists, from_rows, read_splits, read_to_judge, text_of
+from classifine.data.read import from_lists, from_rows, read_splits, read_to_judge
+from classifine.data.row import text_of
 from classifine.errors import DataError
 from classifine.labels import Labels
 

@@ -21,7 +21,8 @@ from classifine.data.columns import Columns, find_asked
 from classifine.data.delimited import check_distinct
 from classifine.data.language import find_language
 from classifine.data.lists import parts_of
-from classifine.data.read import Splits, Text, from_lists, from_rows, paired, task_of, texts_of
+from classifine.data.read import Splits, from_lists, from_rows, paired, task_of
+from classifine.data.row import Text, texts_of
 from classifine.data.split import sampled, with_validation
 from classifine.errors import ClassifineError, ConfigError, DataError
 from classifine.infer.choose import open_engine

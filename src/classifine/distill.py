@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from classifine import run
 from classifine.adapt import base_for
 from classifine.config import Config
-from classifine.data.read import Split, Text, joined
+from classifine.data.read import Split
+from classifine.data.row import Text, joined
 from classifine.data.seen import count_seen, train_texts
 from classifine.data.texts import Texts, read_texts
 from classifine.infer.choose import open_engine

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.errors import HubError, ModelError
 from classifine.infer.predict import text_logits
 from classifine.metrics import HEADLINE

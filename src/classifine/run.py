@@ -20,7 +20,8 @@ from classifine.data.columns import Columns
 from classifine.data.formats import FORMS
 from classifine.data.language import Language, find_language, languages_of
 from classifine.data.lengths import token_lengths
-from classifine.data.read import Split, Splits, Text, read_splits
+from classifine.data.read import Split, Splits, read_splits
+from classifine.data.row import Text
 from classifine.data.seen import count_seen, fingerprint, train_texts
 from classifine.data.split import ThreeSplits, prepared
 from classifine.errors import ConfigError, ModelError

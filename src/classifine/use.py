@@ -12,7 +12,8 @@ from typing import IO
 from classifine.config import Data, build
 from classifine.data.check import check_splits, has_words
 from classifine.data.columns import Columns
-from classifine.data.read import Split, Splits, Text, read_splits, read_to_judge
+from classifine.data.read import Split, Splits, read_splits, read_to_judge
+from classifine.data.row import Text
 from classifine.data.seen import count_seen, fingerprint
 from classifine.data.split import prepared
 from classifine.data.write import check_target, in_place

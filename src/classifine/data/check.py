@@ -14,9 +14,10 @@ from itertools import chain
 from typing import Any, Literal
 
 from classifine.config import Data
-from classifine.data.columns import number_of
 from classifine.data.language import Language
-from classifine.data.read import Split, Splits, Text, joined
+from classifine.data.read import Split, Splits
+from classifine.data.row import Text, joined
+from classifine.data.values import number_of
 from classifine.errors import DataError
 
 OFTEN = 5  # times as many rows as another class: what a name that is nearly its own may be a slip of

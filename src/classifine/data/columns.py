@@ -5,31 +5,18 @@ flag that decides. It knows nothing about files.
 """
 
 import difflib
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from classifine.config import Data
+from classifine.data.facts import LABEL_NAMES, TEXT_NAMES, Facts, facts_of
 from classifine.data.formats import Row
-from classifine.data.lists import WRITTEN, in_brackets, is_clear, list_in, parts_of
+from classifine.data.lists import WRITTEN, in_brackets, is_clear
+from classifine.data.values import check_thousands, is_one, number_of
 from classifine.errors import DataError
-from classifine.labels import Task, as_name, is_missing
+from classifine.labels import Task, as_name
 
-# Names seen on public sets and in spreadsheets, the surest first; compared in lower case.
-TEXT_NAMES = (
-    "text", "sentence", "texts", "content", "body", "message", "review", "tweet", "comment", "utterance", "document",
-    "description", "review_text", "full_text", "review_body", "abstract", "article", "post", "question", "query",
-    "headline", "title", "input", "texte", "kalimat", "satz", "nachricht", "texto", "mensaje",
-)  # fmt: skip
-LABEL_NAMES = (
-    "label", "labels", "label_name", "label_text", "class", "class_name", "category", "categories", "topic", "topics",
-    "theme", "themes", "sentiment", "intent", "emotion", "emotions", "target", "tag", "tags", "genres", "stance", "code",
-    "codes", "y", "output", "quality", "rating", "stars", "score", "similarity", "relatedness",
-    "kategorie", "klasse", "etiquette", "étiquette", "classe", "categoria", "categoría", "etiqueta", "kategori",
-)  # fmt: skip
 # A short heading and the body below it are one text: title and description of a news item, subject and body of a mail.
 HEADINGS = ("title", "headline", "subject", "heading", "summary")
 BODIES = ("description", "text", "body", "content", "abstract", "article", "message", "review")
@@ -39,15 +26,8 @@ PAIRS = (
     ("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"),
     ("#1 string", "#2 string"), ("query", "passage"),
 )  # fmt: skip
-SEPARATORS = ("|", ";", ",")  # what parts the labels of a row, the least common in names first
-_YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")  # in a column of 0 and 1, in lower case
 RATING = 5  # different whole numbers from which on they may be a scale, such as 1 to 5
-_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")  # 1,250 or 1.250.000
 CHANGES_LABEL = " (--label changes it)"
-# A label repeats: with more distinct values than this share of the rows a column is no label.
-MAX_DISTINCT = 0.5
-MAX_ONCE = 0.2  # of the labels in all cells of a column, the share that no other row has
-MAX_WORDS = 4  # of the names of labels in one cell, on average; parts of sentences are longer
 
 
 @dataclass(frozen=True)
@@ -86,96 +66,6 @@ class Columns:
         return tuple(name for name in (*self.text, self.pair, self.label, *self.indicators) if name)
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What a column looks like: its rank in a list of names (None: not in it) and the content of a sample."""
-
-    name: str
-    values: tuple[Any, ...]
-
-    @property
-    def words(self) -> float:
-        texts = [value for value in self.values if isinstance(value, str)]
-        return sum(len(text.split()) for text in texts) / max(len(texts), 1)
-
-    @property
-    def distinct(self) -> int:
-        return len(set(map(as_name, self.values)))
-
-    @property
-    def lists(self) -> bool:
-        return any(isinstance(value, list) for value in self.values)
-
-    @property
-    def written(self) -> bool:
-        """Whether all values are lists that were written as text."""
-        return bool(self.values) and all(list_in(value) is not None for value in self.values)
-
-    @property
-    def separator(self) -> str | None:
-        """What parts the labels of a row, unless it may be the comma of decimal numbers or a name in brackets."""
-        if self.written and any(not (found := list_in(value)) or is_clear(found) for value in self.values):
-            return WRITTEN
-        numbers = all(number_of(value) is not None for value in self.values if isinstance(value, str))
-        return None if numbers else self.mark
-
-    @property
-    def mark(self) -> str | None:
-        """What parts the values: parted, they are put together from fewer names than there are values."""
-        texts = [value for value in self.values if isinstance(value, str)]
-        for mark in SEPARATORS:
-            parts = {part.strip() for text in texts for part in text.split(mark)} - {""}
-            if any(mark in text for text in texts) and len(parts) < len(set(texts)):
-                return mark
-        return None
-
-    def has_several(self, mark: str) -> bool:
-        """Whether the cells hold labels by their content alone: short parts, of which hardly one does not return."""
-        cells = [{str(part).strip() for part in parts_of(str(value), mark)} - {""} for value in self.values]
-        counts = Counter(chain.from_iterable(cells))
-        once = sum(count == 1 for count in counts.values())
-        words = sum(len(part.split()) for part in counts) / max(len(counts), 1)
-        # Commas of a sentence stand between parts that are long, and that are found in it alone.
-        few = len(counts) <= MAX_DISTINCT * len(cells) and once <= MAX_ONCE * counts.total()
-        return few and words <= MAX_WORDS
-
-    @property
-    def binary(self) -> bool:
-        return bool(self.values) and {_flag_of(value) for value in self.values} <= {*_NO, *_YES}
-
-    @property
-    def numbers(self) -> bool:
-        """Whether all values are numbers and some of them not whole, as no class is."""
-        return _all_numbers(self) and bool(self.values) and not self.whole_numbers
-
-    @property
-    def whole_numbers(self) -> bool:
-        """Whether all values are whole numbers, as the classes of a rating are."""
-        found = [number_of(value) for value in self.values]
-        return bool(found) and all(number is not None and number.is_integer() for number in found)
-
-    @property
-    def can_be_text(self) -> bool:
-        # A spreadsheet stores a text such as 12345 as a number, so not every value need be text.
-        texts = sum(isinstance(value, str) and number_of(value) is None for value in self.values)
-        return bool(self.values) and texts >= 0.5 * len(self.values)
-
-    @property
-    def can_be_label(self) -> bool:
-        if not self.values or not all(isinstance(value, (str, int, float, bool)) for value in self.values):
-            return False
-        if self.separator:
-            named = _rank(self, LABEL_NAMES) is not None
-            return named or (_rank(self, TEXT_NAMES) is None and self.has_several(self.separator))
-        return not self.numbers and self.distinct <= max(2, MAX_DISTINCT * len(self.values)) and self.words < 8
-
-    @property
-    def named_label(self) -> bool:
-        """Whether the name says that it is the label, and nothing in it speaks against that."""
-        named = _rank(self, LABEL_NAMES) is not None
-        return named and bool(self.values) and (self.lists or self.numbers or self.can_be_label)
-
-
 def find_columns(sample: Sequence[Row], config: Data, source: str) -> Columns:
     """The columns of `sample`, the first rows of `source`, and the task; what `config` names wins over any guess.
 
@@ -195,7 +85,7 @@ def find_columns(sample: Sequence[Row], config: Data, source: str) -> Columns:
     twice = next((name for name in roles if roles.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"'{twice}' of {source} is named twice among --text, --text-pair and --label. Name it once.")
-    facts = _facts(sample, names)
+    facts = facts_of(sample, names)
     notes: list[str] = []
     given = (*config.text, config.text_pair)
     labels = config.label or _find_label([fact for fact in facts if fact.name not in given], config.task, source, notes)
@@ -224,7 +114,7 @@ def find_text(sample: Sequence[Row], text: Sequence[str], source: str, pair: str
         return tuple(text)
     if len(names) == 1:
         return (names[0],)
-    return _find_text(_facts(sample, names), source, [])
+    return _find_text(facts_of(sample, names), source, [])
 
 
 def find_asked(
@@ -274,7 +164,7 @@ def find_texts(sample: Sequence[Row], config: Data, source: str) -> tuple[tuple[
         raise DataError(f"'{second}' of {source} is named twice among --text and --text-pair. Name it once.")
     if text:
         return text, second, ()
-    facts = _facts(sample, names)
+    facts = facts_of(sample, names)
     rest = [fact for fact in facts if not fact.named_label]
     both = _find_pair(rest, second, notes)
     if both is not None:
@@ -283,14 +173,10 @@ def find_texts(sample: Sequence[Row], config: Data, source: str) -> tuple[tuple[
     return text, second, tuple(notes)
 
 
-def _facts(sample: Sequence[Row], names: Sequence[str]) -> list[_Facts]:
-    return [_Facts(name, tuple(v for row in sample if _present(v := row.get(name)))) for name in names]
-
-
-def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list[str]) -> tuple[str, ...]:
+def _find_label(facts: list[Facts], task: Task | None, source: str, notes: list[str]) -> tuple[str, ...]:
     """The label column, or several columns of 0 and 1 with a label each."""
-    named = sorted((fact for fact in facts if fact.named_label), key=lambda f: _rank(f, LABEL_NAMES) or 0)
-    fitting = [fact for fact in facts if fact.can_be_label or (task == "score" and _all_numbers(fact))]
+    named = sorted((fact for fact in facts if fact.named_label), key=lambda f: f.rank(LABEL_NAMES) or 0)
+    fitting = [fact for fact in facts if fact.can_be_label or (task == "score" and fact.all_numbers)]
     binary = [fact for fact in fitting if fact.binary]
     if not named and len(binary) > 1 and (len(binary) > 2 or len(binary) == len(fitting)) and task != "score":
         notes.append(f"a label in each of the columns {_quoted(f.name for f in binary)}{CHANGES_LABEL}")
@@ -301,7 +187,7 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
             f"{source} has no column that looks like a label (few distinct values). It has {_quoted(f.name for f in facts)}. Name it with --label."
         )
     best = candidates[0]
-    twins = [fact for fact in candidates[1:] if _same_partition(best, fact)]
+    twins = [fact for fact in candidates[1:] if best.parts_as(fact)]
     if not named and len(candidates) > 1 + len(twins):
         raise DataError(
             f"{source} has several columns that could be the label: {_quoted(f.name for f in candidates)}. Name one with --label."
@@ -312,18 +198,18 @@ def _find_label(facts: list[_Facts], task: Task | None, source: str, notes: list
             "Add a line such as text,label, or name the column with --label."
         )
     # Of a number and its name the name is what people want to read.
-    best = next((twin for twin in twins if not _of_numbers(twin)), best) if _of_numbers(best) else best
+    best = next((twin for twin in twins if not twin.of_numbers), best) if best.of_numbers else best
     notes.append(f"labels from column '{best.name}'{CHANGES_LABEL}")
     return (best.name,)
 
 
 def _task_of(
-    fact: _Facts, task: Task | None, wanted: str | None, source: str, notes: list[str]
+    fact: Facts, task: Task | None, wanted: str | None, source: str, notes: list[str]
 ) -> tuple[Task, str | None]:
     """(task, what parts the labels of a row) by what is in the label column; DataError where `task` does not fit."""
     if task == "score" or (task is None and not wanted and not fact.whole_numbers):
         check_thousands(fact.values, fact.name, source)
-    if task == "score" and not _all_numbers(fact):
+    if task == "score" and not fact.all_numbers:
         word = next(value for value in fact.values if number_of(value) is None)
         raise DataError(
             f"{source} has {word!r} in '{fact.name}'; expected a number, as --task is score. Correct it or --task."
@@ -357,9 +243,9 @@ def _task_of(
     return task or "single", separator
 
 
-def _check_written(fact: _Facts, source: str) -> None:
+def _check_written(fact: Facts, source: str) -> None:
     """DataError where all cells are in brackets and some are lists beyond doubt, but not all of them."""
-    found = {value: list_in(value) for value in fact.values if in_brackets(value)}
+    found = {value: names for value, names in zip(fact.values, fact.found, strict=True) if in_brackets(value)}
     odd = next((value for value, names in found.items() if names is None), None)
     clear = next((value for value, names in found.items() if is_clear(names)), None)
     if odd is not None and clear is not None and all(map(in_brackets, fact.values)):
@@ -373,7 +259,7 @@ def _task_of_indicators(
     sample: Sequence[Row], labels: Sequence[str], task: Task | None, source: str, notes: list[str]
 ) -> Task:
     """The task of columns of 0 and 1: single where each row has one 1, else multi."""
-    for fact in _facts(sample, labels):
+    for fact in facts_of(sample, labels):
         if not fact.binary:
             raise DataError(
                 f"{source} has other values than 0 and 1 in '{fact.name}'; expected a column for each label. "
@@ -387,22 +273,7 @@ def _task_of_indicators(
     return task or "multi"
 
 
-def is_flag(value: Any) -> bool:
-    """Whether a value can stand in a column of 0 and 1; an empty cell can, and says no."""
-    return is_one(value) or is_missing(value) or _flag_of(value) in ("", *_NO)
-
-
-def is_one(value: Any) -> bool:
-    """Whether a column of 0 and 1 says yes."""
-    return _flag_of(value) in _YES
-
-
-def _flag_of(value: Any) -> str:
-    # Excel, R and Google Sheets write TRUE, Python True and JSON true.
-    return str(value).strip().lower()
-
-
-def _find_pair(facts: list[_Facts], second: str | None, notes: list[str]) -> tuple[tuple[str, ...], str] | None:
+def _find_pair(facts: list[Facts], second: str | None, notes: list[str]) -> tuple[tuple[str, ...], str] | None:
     """((text column,), column of the second text) where two columns are named like the two texts of a pair."""
     by_name = {fact.name.strip().lower(): fact.name for fact in facts if fact.can_be_text}
     for first, other in PAIRS:
@@ -414,7 +285,7 @@ def _find_pair(facts: list[_Facts], second: str | None, notes: list[str]) -> tup
     return None
 
 
-def _find_text(facts: list[_Facts], source: str, notes: list[str]) -> tuple[str, ...]:
+def _find_text(facts: list[Facts], source: str, notes: list[str]) -> tuple[str, ...]:
     fitting = [fact for fact in facts if fact.can_be_text]
     by_name = {fact.name.lower(): fact.name for fact in fitting}
     heading = next((by_name[name] for name in HEADINGS if name in by_name), None)
@@ -423,7 +294,7 @@ def _find_text(facts: list[_Facts], source: str, notes: list[str]) -> tuple[str,
         notes.append(f"texts from columns '{heading}' and '{body}', joined (--text changes it)")
         return heading, body
     named = sorted(
-        (fact for fact in fitting if _rank(fact, TEXT_NAMES) is not None), key=lambda f: _rank(f, TEXT_NAMES) or 0
+        (fact for fact in fitting if fact.rank(TEXT_NAMES) is not None), key=lambda f: f.rank(TEXT_NAMES) or 0
     )
     # Without a telling name the text is the column with the most words, if it is clearly ahead.
     wordy = sorted(fitting, key=lambda fact: -fact.words)
@@ -443,66 +314,6 @@ def _find_text(facts: list[_Facts], source: str, notes: list[str]) -> tuple[str,
     best = (named or wordy)[0]
     notes.append(f"texts from column '{best.name}' (--text changes it)")
     return (best.name,)
-
-
-def _same_partition(one: _Facts, other: _Facts) -> bool:
-    pairs = set(zip(map(as_name, one.values), map(as_name, other.values), strict=False))
-    return len(one.values) == len(other.values) and len(pairs) == one.distinct == other.distinct
-
-
-def _rank(fact: _Facts, names: tuple[str, ...]) -> int | None:
-    lowered = fact.name.strip().lower()
-    return names.index(lowered) if lowered in names else None
-
-
-def number_of(value: Any) -> float | None:
-    """The number that a value is, also with a decimal comma as spreadsheets write it; None where it is none."""
-    try:
-        return float(value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 else value)
-    except (ValueError, TypeError):
-        return None
-
-
-def check_thousands(values: Sequence[Any], column: str, source: str) -> None:
-    """DataError where a mark in the numbers of a column parts thousands, as in 1,250 beside 950: it is read as that of a
-    decimal number.
-
-    It does where each marked number has three digits behind it, and the others are whole and of hundreds; or some of
-    them, if a marked one ends in 0, which nobody writes behind a decimal mark and leaves out behind others.
-    """
-    grouped = [value.strip() for value in values if isinstance(value, str) and _GROUPED.fullmatch(value.strip())]
-    if not grouped:
-        return
-    known = set(grouped)
-    others = [number_of(value) for value in values if not isinstance(value, str) or value.strip() not in known]
-    if not all(number is not None and number.is_integer() for number in others):
-        return
-    large = [abs(number) >= 100 for number in others if number]
-    zero = any(number.endswith("0") for number in grouped)
-    twice = next((number for number in grouped if len(re.findall("[,.]", number)) > 1), None)
-    if twice or (large and (all(large) or (any(large) and zero))):
-        one = twice or grouped[0]
-        decimal = "" if twice else f" ({one.replace(',', '.')}0 if it is a decimal number)"
-        codes = " or --task multi" if "," in one else ""
-        raise DataError(
-            f"{source} has {one!r} in '{column}', where a mark seems to part thousands; expected numbers without thousands "
-            f"separators. Write {re.sub('[,.]', '', one)}{decimal}{codes}."
-        )
-
-
-def _all_numbers(fact: _Facts) -> bool:
-    return all(number_of(value) is not None for value in fact.values)
-
-
-def _of_numbers(fact: _Facts) -> bool:
-    """Whether all values are numbers, or lists of them."""
-    lists = (value if isinstance(value, list) else list_in(value) for value in fact.values)
-    cells = [[value] if found is None else found for value, found in zip(fact.values, lists, strict=True)]
-    return all(number_of(one) is not None for one in chain.from_iterable(cells))
-
-
-def _present(value: Any) -> bool:
-    return isinstance(value, (list, dict)) or as_name(value) is not None
 
 
 def _quoted(names: Any) -> str:

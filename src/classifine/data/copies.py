@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.check import normalised
-from classifine.data.read import Text
+from classifine.data.row import Text
 
 ALIKE = 0.6  # of the pieces of two texts, the share that both have from which on they count as copies
 # A typing error changes several pieces but only one letter: from this share of pieces on, the letters in their order

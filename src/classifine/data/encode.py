@@ -9,7 +9,8 @@ many tokens each has. It knows nothing about networks or batches.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from classifine.data.read import Split, Text, whole
+from classifine.data.read import Split
+from classifine.data.row import Text, whole
 from classifine.errors import ModelError
 from classifine.labels import Labels
 from classifine.windows import TRUNCATE, WINDOWS, Long, read_together, sides

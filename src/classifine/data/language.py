@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from classifine.data.read import Split, Text, joined
+from classifine.data.read import Split
+from classifine.data.row import Text, joined
 from classifine.errors import ConfigError
 
 SAMPLE = 500  # rows that are looked at, evenly spread

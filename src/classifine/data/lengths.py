@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from classifine.data.read import Split, Text
+from classifine.data.read import Split
+from classifine.data.row import Text
 
 LOOKED_AT = (
     5000  # rows of a split at most, spread evenly over it: tokenising ten million would take a quarter of an hour

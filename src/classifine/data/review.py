@@ -14,9 +14,10 @@ from typing import Any
 from classifine.config import Data
 from classifine.data.cells import Cells
 from classifine.data.check import normalised
-from classifine.data.columns import number_of
 from classifine.data.formats import Row, Table, open_table
-from classifine.data.read import Splits, Text, joined
+from classifine.data.read import Splits
+from classifine.data.row import Text, joined
+from classifine.data.values import number_of
 from classifine.data.write import BAR
 from classifine.errors import DataError, OutputError
 from classifine.labels import Labels, as_name

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.check import normalised
-from classifine.data.read import Split, Text
+from classifine.data.read import Split
+from classifine.data.row import Text
 from classifine.errors import DataError
 
 _BYTES = 4  # of each SHA-256: ten million texts take 53 MB

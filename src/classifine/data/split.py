@@ -16,7 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from classifine.config import Data
 from classifine.data.check import Fault, clean, normalised
-from classifine.data.read import Split, Splits, Text
+from classifine.data.read import Split, Splits
+from classifine.data.row import Text
 from classifine.errors import DataError
 from classifine.labels import Labels
 

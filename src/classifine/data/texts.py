@@ -12,7 +12,8 @@ from itertools import chain
 from classifine.config import Data
 from classifine.data.columns import Columns, find_asked, find_texts
 from classifine.data.formats import Row, Table
-from classifine.data.read import Text, joined, sample_of, tables_of, text_of, texts_of
+from classifine.data.read import sample_of, tables_of
+from classifine.data.row import Text, joined, text_of, texts_of
 from classifine.errors import DataError
 
 FEWEST = 10  # texts, with fewer of which there is nothing to learn and nothing to judge by

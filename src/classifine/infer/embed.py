@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.encode import pad_id, portions, tokenise
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.infer.forward import logits
 from classifine.infer.torch_engine import EncoderEngine
 from classifine.model.base import Base

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifine.data.check import has_words
 from classifine.data.encode import pad, pad_id
-from classifine.data.read import Text, whole
+from classifine.data.row import Text, whole
 from classifine.errors import ConfigError, DataError
 from classifine.infer.forward import logits
 from classifine.infer.meter import Meter

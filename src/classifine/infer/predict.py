@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from classifine.data.encode import pad_id, portions, tokenise
 from classifine.data.formats import Row
-from classifine.data.read import Text, texts_of
+from classifine.data.row import Text, texts_of
 from classifine.doubt import likeness
 from classifine.infer.ahead import BREATH, REST, ahead
 from classifine.infer.engine import Engine

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.errors import ModelError
 from classifine.windows import STRIDE, TRUNCATE, WINDOWS, Long, read_together, sides, windows
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine.data.columns import Columns
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.decide import Decision
 from classifine.errors import ModelError
 from classifine.infer.choose import open_engine

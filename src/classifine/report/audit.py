@@ -13,7 +13,8 @@ import numpy as np
 
 from classifine.data.check import has_words
 from classifine.data.copies import Copies, families, near_copies
-from classifine.data.read import Split, Splits, joined
+from classifine.data.read import Split, Splits
+from classifine.data.row import joined
 from classifine.data.write import in_one
 from classifine.labels import Labels, as_name
 from classifine.report.curve import Curve, learning_curve

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import metrics
-from classifine.data.read import Text, joined
+from classifine.data.row import Text, joined
 from classifine.decide import HALF, Decision, Floats
 from classifine.labels import Labels, Task
 from classifine.metrics import ClassScore

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.data.read import Text, joined
+from classifine.data.row import Text, joined
 from classifine.decide import HALF
 from classifine.labels import Task
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifine.data.read import Text, joined
+from classifine.data.row import Text, joined
 from classifine.decide import Decision
 from classifine.labels import Task
 

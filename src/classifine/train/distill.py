@@ -18,7 +18,8 @@ from classifine import metrics
 from classifine.config import Config
 from classifine.data.columns import Columns
 from classifine.data.encode import encode_texts, pad_id
-from classifine.data.read import Text, from_lists
+from classifine.data.read import from_lists
+from classifine.data.row import Text
 from classifine.data.texts import Texts
 from classifine.decide import Decision
 from classifine.infer.forward import logits

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from classifine.config import Config
 from classifine.data.encode import pad_id, tokenise
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.errors import ConfigError, DataError
 from classifine.infer.forward import logits
 from classifine.infer.torch_engine import EncoderEngine

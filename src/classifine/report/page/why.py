@@ -6,7 +6,7 @@ By leaving words out, which needs no extra. It knows nothing about pages.
 from collections.abc import Sequence
 from typing import Any
 
-from classifine.data.read import Text
+from classifine.data.row import Text
 from classifine.errors import DataError, ModelError
 from classifine.infer.explain import explain
 from classifine.model.folder import Saved
