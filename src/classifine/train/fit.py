@@ -6,7 +6,7 @@ about reports.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,28 +68,58 @@ def fit(
     """
     check_keep(config.train)
 
+    job = _Job(train_split, validation_split, columns, labels, base, say, tracking, better, callbacks, spare)
+
     def once(own: Config, **more: Any) -> Tried:
-        return _fit_once(
-            train_split, validation_split, columns, labels, base, own, say, tracking, better, callbacks, spare, **more
-        )
+        return _fit_once(job, own, **more)
 
     if config.train.seeds == 1:
         return once(config).fitted
     return from_seeds(config, once, say, tracking, judged)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for each seed: the rows, and who is told of the run."""
+
+    train: Split
+    validation: Split
+    columns: Columns
+    labels: Labels
+    base: Base
+    say: Say
+    tracking: Tracking | None
+    better: Callable[[Saved, int], None] | None
+    callbacks: Sequence["TrainerCallback"]
+    spare: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A run before its first step: the network with the encoded rows, and what the record knows of it by now.
+
+    `names` are those of the labels, encoded, where the head learns from them, and `weights` are those that the network
+    begins with, where it is to begin anew.
+    """
+
+    network: Any
+    tokenizer: Any
+    recipe: Recipe
+    rows: Any
+    validation: Any
+    names: Any | None
+    weights: Weights | None
+    before: dict[str, Any]
+    compared: Compared | None
+
+    @property
+    def padding(self) -> int:
+        return pad_id(self.tokenizer)
+
+
 def _fit_once(
-    train_split: Split,
-    validation_split: Split,
-    columns: Columns,
-    labels: Labels,
-    base: Base,
+    job: _Job,
     config: Config,
-    say: Say,
-    tracking: Tracking | None,
-    better: Callable[[Saved, int], None] | None,
-    callbacks: Sequence["TrainerCallback"],
-    spare: bool,
     head_seed: int | None = None,
     shelf: Path | None = None,
     rows_kept: bool = False,
@@ -101,59 +131,86 @@ def _fit_once(
     """
     begin = config.train.seed if head_seed is None else head_seed
     with seeded(begin):
-        network, tokenizer, recipe = ready(train_split, labels, base, config, say, spare)
-        before = known_before(config, columns, base, recipe)
-        if tracking is not None:
-            run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
-            tracking.describe({**before["config"], "recipe": before["recipe"], "run": run})
-        compared = _compared(network, tokenizer, train_split, base, recipe, begin, say)
-        parts = (train_split, validation_split)
-        rows, validation = (encode(part, tokenizer, labels, recipe.max_length, recipe.reading) for part in parts)
-        names = encode_names(labels, tokenizer, recipe.max_length, recipe.reading) if recipe.name_rows else None
-        begun = Weights(network) if recipe.all_rows else None
-        with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, say) as whole:
-            trained = trained_weights(network if recipe.method != "probe" else network.classifier)
-            kept = None if better is None else lambda epoch: better(_so_far(before, whole(), tokenizer, labels), epoch)
-            learned, lesson = rows, None
-            if teacher is not None:
-                learned, lesson = teacher.lesson(network, rows, validation, pad_id(tokenizer), recipe)
-            given = (network, learned, validation, pad_id(tokenizer), recipe, folder, say, kept)
-            watching = [*([tracking] if tracking is not None else []), *callbacks]
-            training, probe = (
-                (train(*given, watching, lesson), None)
-                if recipe.method == "finetune"
-                else learn(*given, watching, names)
-            )
-        if teacher is None:  # whose answers are corrected already
-            _correct_prior(network, recipe, rows)
+        begun = _begin(job, config, begin)
+        training, probe, trained = _learn(job, begun, teacher)
         if shelf is not None:
-            put_away(network, shelf / f"{recipe.seed}.safetensors")
-        seen = _left_out(probe, rows) if recipe.method == "probe" else None
-
-        def from_all() -> None:
-            nonlocal training
-            assert begun is not None
-            begun.restore(network)
-            # As the answers that the decision is fitted on came about: with names or without.
-            own = names if probe is not None and probe.names else None
-            more = _learn_all(network, (rows, validation), pad_id(tokenizer), recipe, own, say)
-            training = replace(training, seconds=round(training.seconds + more, 1))
-
-        again = from_all if begun is not None else None
-        decision, told = decided(network, validation, pad_id(tokenizer), labels.task, seen, again)
+            put_away(begun.network, shelf / f"{begun.recipe.seed}.safetensors")
         # Of weights that others are averaged with the average is looked at.
-        lonely = shelf is None and in_our_way(config.train, recipe)
-        alarm = settled(network, rows, validation, on_validation(training), told, say) if lonely else ""
-        if alarm:
-            decision, told = decided(network, validation, pad_id(tokenizer), labels.task)
-            now = validator(validation, pad_id(tokenizer), labels.task, recipe.precision)(network)
-            training = replace(training, alarms=(*training.alarms, alarm)).reaching(now)
-    known = {"decision": decision.as_json(), **told, **known_after(training)}
-    record = {**before, **known, "trained_weights": trained, "train_rows_cut": longer(rows, recipe)}
-    record |= _known_of_starts(training, compared, probe)
-    fitted = Fitted(Saved(None, network.eval, lambda: tokenizer, labels, record), training)
-    kept_rows, judged_on = (rows, validation) if rows_kept else (None, None)
-    return Tried(fitted, kept_rows, judged_on, bool(alarm))
+        lonely = shelf is None and in_our_way(config.train, begun.recipe)
+        training, known, guesses = _decide(job, begun, training, probe, lonely)
+    record = {**begun.before, **known, **known_after(training), "trained_weights": trained}
+    record["train_rows_cut"] = longer(begun.rows, begun.recipe)
+    record |= _known_of_starts(training, begun.compared, probe)
+    saved = Saved(None, begun.network.eval, lambda: begun.tokenizer, job.labels, record)
+    rows, validation = (begun.rows, begun.validation) if rows_kept else (None, None)
+    return Tried(Fitted(saved, training), rows, validation, guesses)
+
+
+def _begin(job: _Job, config: Config, seed: int) -> _Begun:
+    """Network, recipe and encoded rows; the run is described to who tracks it, and pairs are compared first."""
+    network, tokenizer, recipe = ready(job.train, job.labels, job.base, config, job.say, job.spare)
+    before = known_before(config, job.columns, job.base, recipe)
+    if job.tracking is not None:
+        run = {name: value for name, value in before.items() if not isinstance(value, (dict, list))}
+        job.tracking.describe({**before["config"], "recipe": before["recipe"], "run": run})
+    compared = _compared(network, tokenizer, job.train, job.base, recipe, seed, job.say)
+    rows, validation = (
+        encode(part, tokenizer, job.labels, recipe.max_length, recipe.reading) for part in (job.train, job.validation)
+    )
+    names = encode_names(job.labels, tokenizer, recipe.max_length, recipe.reading) if recipe.name_rows else None
+    weights = Weights(network) if recipe.all_rows else None
+    return _Begun(network, tokenizer, recipe, rows, validation, names, weights, before, compared)
+
+
+def _learn(job: _Job, begun: _Begun, teacher: Ensemble | None) -> tuple[Training, Probe | None, int]:
+    """The network trained in place: (account, probe where the method fits one, how many weights were trained)."""
+    network, recipe, better = begun.network, begun.recipe, job.better
+    with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, job.say) as whole:
+        trained = trained_weights(network if recipe.method != "probe" else network.classifier)
+        kept = None if better is None else lambda epoch: better(_so_far(begun, whole(), job.labels), epoch)
+        rows, lesson = begun.rows, None
+        if teacher is not None:
+            rows, lesson = teacher.lesson(network, rows, begun.validation, begun.padding, recipe)
+        given = (network, rows, begun.validation, begun.padding, recipe, folder, job.say, kept)
+        watching = [*([job.tracking] if job.tracking is not None else []), *job.callbacks]
+        training, probe = (
+            (train(*given, watching, lesson), None)
+            if recipe.method == "finetune"
+            else learn(*given, watching, begun.names)
+        )
+    if teacher is None:  # whose answers are corrected already
+        _correct_prior(network, recipe, begun.rows)
+    return training, probe, trained
+
+
+def _decide(
+    job: _Job, begun: _Begun, training: Training, probe: Probe | None, lonely: bool
+) -> tuple[Training, dict[str, Any], bool]:
+    """(account, what the record tells of the decision, whether every text gets the same guess) of a network that was
+    trained; one that is `lonely` guesses where it learned nothing.
+    """
+    network, recipe, task = begun.network, begun.recipe, job.labels.task
+    seen = _left_out(probe, begun.rows) if recipe.method == "probe" else None
+
+    def from_all() -> None:
+        nonlocal training
+        assert begun.weights is not None
+        begun.weights.restore(network)
+        # As the answers that the decision is fitted on came about: with names or without.
+        own = begun.names if probe is not None and probe.names else None
+        more = _learn_all(network, (begun.rows, begun.validation), begun.padding, recipe, own, job.say)
+        training = replace(training, seconds=round(training.seconds + more, 1))
+
+    again = from_all if begun.weights is not None else None
+    decision, told = decided(network, begun.validation, begun.padding, task, seen, again)
+    alarm = ""
+    if lonely:
+        alarm = settled(network, begun.rows, begun.validation, on_validation(training), told, job.say)
+    if alarm:
+        decision, told = decided(network, begun.validation, begun.padding, task)
+        now = validator(begun.validation, begun.padding, task, recipe.precision)(network)
+        training = replace(training, alarms=(*training.alarms, alarm)).reaching(now)
+    return training, {"decision": decision.as_json(), **told}, bool(alarm)
 
 
 def _known_of_starts(training: Training, compared: Compared | None, probe: Probe | None) -> dict[str, Any]:
@@ -204,8 +261,7 @@ def _left_out(probe: Probe | None, rows: Any) -> tuple[NDArray[Any], NDArray[Any
     return None if probe is None or not probe.folds else (probe.out_of_fold, targets_of(rows))
 
 
-def _so_far(before: dict[str, Any], network: Any, tokenizer: Any, labels: Labels) -> Saved:
+def _so_far(begun: _Begun, network: Any, labels: Labels) -> Saved:
     """The classifier in the middle of its training, its decision not fitted yet."""
-    return Saved(
-        None, lambda: network, lambda: tokenizer, labels, {**before, "decision": Decision(labels.task).as_json()}
-    )
+    record = {**begun.before, "decision": Decision(labels.task).as_json()}
+    return Saved(None, lambda: network, lambda: begun.tokenizer, labels, record)
