@@ -417,6 +417,16 @@ def test_a_trial_is_worth_what_its_network_reaches_in_the_end(tickets, base, tmp
     assert told["value"] == last["validation"]["loss"] != told["validation"][-1]["loss"]
 
 
+@pytest.mark.parametrize("all_rows", [True, False])
+def test_that_train_would_learn_from_validation_rows_too_is_said(tickets, base, tmp_path, all_rows):
+    sentences = sentence_encoder(base, tmp_path / "sentences")
+    wishes = {"method": "lp-ft", "epochs": 1, "batch_size": 32, "all_rows": all_rows}
+    said = []
+    config = wished(tickets, sentences, train=wishes, trials=1)
+    tune.tune(config, tmp_path / "out", False, said.append)
+    assert sum("learns from validation rows, too, in the end" in line for line in said) == all_rows
+
+
 def test_no_trial_begins_after_its_minutes(tickets, base, tmp_path, made_up_fits):
     said = []
     told = searched(wished(tickets, base, minutes=1e-9), tmp_path / "out", said.append)

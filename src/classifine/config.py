@@ -70,7 +70,7 @@ class Data(Section):
         None,
         examples=[";"],
         min_length=1,
-        description="What parts several labels of a row, such as ';'; found by content.",
+        description="What parts several labels of a row, such as ';', or [] where each cell is a list; found by content.",
     )
     task: Task | None = Field(
         None,

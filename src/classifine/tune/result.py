@@ -65,6 +65,8 @@ def keep(work: Work, outcome: Outcome, trials: Sequence[Trial], importances: dic
         say(
             f"search  which trains with seed {outcome.config.train.seed}; of those of the comparison {seed} was kept here"
         )
+    if work.learns_from_all(outcome.config):
+        say("search  and which learns from validation rows, too, in the end; what was compared here did not")
     return Tuned(folder, evaluation, account)
 
 

@@ -60,6 +60,11 @@ class Work:
         """What the recipe would choose for the base of these settings; its method is that of trials and finals."""
         return self.space.usual[self.base_of(config)]
 
+    def learns_from_all(self, config: Config) -> bool:
+        """Whether `train` with these settings would learn from validation rows, too, once they have told what they can."""
+        few = self.usual_of(config).method != "finetune"
+        return few and self.data.three.spare and config.train.all_rows
+
     @property
     def sign(self) -> int:
         """By what the metric is multiplied so that more is better."""
