@@ -78,6 +78,12 @@ WAYS = {
         ("--epochs", "6", "--label", "label_name"),
         teachers=("accuracy/twitter-42", "accuracy/twitter-43", "accuracy/twitter-44"),
     ),
+    "ag_news, taught by seeds": Way(
+        "ag_news",
+        None,
+        ("--epochs", "3"),
+        teachers=("accuracy/ag_news-42", "accuracy/ag_news-43", "accuracy/ag_news-44"),
+    ),
     "ag_news, taught": Way(
         "ag_news",
         None,
