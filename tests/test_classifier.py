@@ -1,5 +1,8 @@
 """The Python class, as scikit-learn's users expect it."""
 
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +13,7 @@ from classifine import ClassifineError, TextClassifier
 from classifine.errors import ConfigError, DataError, ModelError, OutputError
 from classifine.model.folder import read_record
 from classifine.report.card import card
+from classifine.train import fit
 
 ROWS = made_up(120)
 TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
@@ -30,6 +34,21 @@ def test_fit_returns_self_and_learns(base):
     assert classifier.classes_.tolist() == ["delivery", "payment", "praise"]
     assert [epoch["epoch"] for epoch in classifier.history_] == [1, 2, 3, 4, 5, 6]
     assert np.mean(classifier.predict(TEXTS) == np.array(LABELS)) > 0.6
+
+
+def test_a_classifier_holds_no_rows_that_it_learned_from(base, monkeypatch):
+    encoded, encode = [], fit.encode
+
+    def noted(*given):
+        rows = encode(*given)
+        encoded.append(weakref.ref(rows))
+        return rows
+
+    monkeypatch.setattr(fit, "encode", noted)
+    classifier = make(base, epochs=1).fit(TEXTS, LABELS)
+    gc.collect()
+    assert [rows() for rows in encoded] == [None, None]
+    assert len(classifier.predict(TEXTS)) == 120
 
 
 def test_columns_of_predict_proba_follow_classes(fitted):

@@ -295,6 +295,31 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tickets, base, 
     assert len(more) == 6
 
 
+def test_one_that_began_anew_goes_on_without_beginning_anew_again(tickets, base, tmp_path, made_up_fits):
+    tried, how = made_up_fits
+    config, real = wished(tickets, base, trials=3), tmp_path / "elsewhere"
+    real.mkdir()
+    # What an interruption before the first trial leaves, here behind a link.
+    (tmp_path / "out").symlink_to(real)
+    assert len(searched(config, tmp_path / "out")) == 3
+    tried.clear()
+
+    def stopped(config, epoch):
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return 0.5
+
+    how["reach"] = stopped
+    with pytest.raises(
+        KeyboardInterrupt, match=r"after 1 of 3 .*the same command without --overwrite goes on from there"
+    ):
+        tune.tune(config, tmp_path / "out", True, quiet)
+    how["reach"] = lambda config, epoch: 0.5
+    assert len(searched(config, tmp_path / "out")) == 3
+    assert (tmp_path / "out").is_symlink()
+    assert len(lines(real / "trials.jsonl")) == 3
+
+
 def test_another_search_in_its_place_is_refused_in_a_sentence(tickets, base, tmp_path, made_up_fits):
     searched(wished(tickets, base, trials=1), tmp_path / "out")
     with pytest.raises(OutputError, match=r"holds another search, which differs in: search space, settings. Give"):
@@ -374,7 +399,7 @@ def test_nothing_is_kept_where_every_trial_failed(tickets, base, tmp_path, made_
 
     monkeypatch.setattr(tune.work, "fit", broken)
     monkeypatch.setattr(tune, "choose", CHOOSE)
-    with pytest.raises(TrainingError, match="None of 2 trials came to its end; the first: It diverged"):
+    with pytest.raises(TrainingError, match=r"the first: It diverged\. Mend that, and begin"):
         tune.tune(wished(tickets, base, trials=2), tmp_path / "out", False, quiet)
 
 
@@ -424,7 +449,7 @@ def test_that_train_would_learn_from_validation_rows_too_is_said(tickets, base, 
     said = []
     config = wished(tickets, sentences, train=wishes, trials=1)
     tune.tune(config, tmp_path / "out", False, said.append)
-    assert sum("learns from validation rows, too, in the end" in line for line in said) == all_rows
+    assert sum("learn from validation rows, too, in the end" in line for line in said) == all_rows
 
 
 def test_no_trial_begins_after_its_minutes(tickets, base, tmp_path, made_up_fits):
@@ -478,6 +503,49 @@ def test_the_best_is_kept_only_where_it_is_clearly_better(metric, found, rows, b
     assert over.better == better
     assert ("is kept" if better else "so the default is kept") in over.verdict
     assert f"standard error {over.error:.4f}" in over.verdict
+
+
+DIVERGED = TrainingError("It diverged.")
+OUT_OF_MEMORY = RuntimeError("CUDA error.\nmore of it")
+
+
+@pytest.mark.parametrize(
+    ("best", "failing", "kept", "finals", "said"),
+    [
+        (3, {}, "compared", 0, "both"),
+        (3, {(3, 44): OUT_OF_MEMORY}, "default", 2, "The best trial's recipe failed with seed 44 (RuntimeError: CUDA error.), so the default is kept."),
+        (3, {(0, 43): DIVERGED}, "best", 2, "The default recipe failed with seed 43 (It diverged.), so the best trial's is kept."),
+        (3, {(0, 43): DIVERGED, (0, 44): DIVERGED, (3, 43): DIVERGED}, "best", 1, "The default recipe failed with seeds 43, 44 (It diverged.), so"),
+        (3, {(0, 44): DIVERGED, (3, 43): DIVERGED}, "default", 1, "The best trial's recipe failed with seed 43 (It diverged.), so"),
+        (3, dict.fromkeys([(0, 43), (0, 44), (3, 43), (3, 44)], DIVERGED), None, 0, "and the default one with seeds 43, 44 (It diverged.). Mend that"),
+        (0, {(0, 43): DIVERGED}, "default", 1, "so the default is kept. It failed with seed 43 (It diverged.)."),
+        (0, {(0, 43): DIVERGED, (0, 44): DIVERGED}, None, 0, "The default recipe, the best of the trials, failed with seeds 43, 44 (It diverged.). Begin"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_fails_in_the_end_loses_to_one_that_does_not(monkeypatch, best, failing, kept, finals, said):
+    def final(work, trial, config, seed):
+        if (trial, seed) in failing:
+            raise failing[trial, seed]
+        return SimpleNamespace(seed=seed, trial=trial)
+
+    compared = SimpleNamespace(kept="compared", finals=[], verdict="both")
+    monkeypatch.setattr(tune.finals, "_final", final)
+    monkeypatch.setattr(tune.finals, "_compared", lambda *given: compared)
+    space = SimpleNamespace(default="default", config=lambda point, config: point)
+    config = build({"search": {"final_seeds": 2}})
+    trial = SimpleNamespace(number=best, value=0.5, point="default" if best == 0 else "found")
+    work = SimpleNamespace(space=space, config=config, metric="macro_f1", best=lambda trials: trial)
+    if kept is None:
+        with pytest.raises(TrainingError) as raised:
+            CHOOSE(work, [trial])
+        assert said in str(raised.value)
+        return
+    outcome = CHOOSE(work, [trial])
+    assert (outcome.kept, len(outcome.finals)) == (kept, finals)
+    assert said in outcome.verdict
+    if kept != "compared":
+        assert outcome.config == ("found" if kept == "best" else "default")
+        assert {one.trial for one in outcome.finals} == {best if kept == "best" else 0}
 
 
 EVIL = "</script><img src=x onerror=alert(1)>"

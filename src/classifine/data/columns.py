@@ -187,7 +187,7 @@ def _find_label(facts: list[Facts], task: Task | None, source: str, notes: list[
             f"{source} has no column that looks like a label (few distinct values). It has {_quoted(f.name for f in facts)}. Name it with --label."
         )
     best = candidates[0]
-    twins = [fact for fact in candidates[1:] if best.parts_as(fact)]
+    twins = [fact for fact in candidates[1:] if best.same_partition(fact)]
     if not named and len(candidates) > 1 + len(twins):
         raise DataError(
             f"{source} has several columns that could be the label: {_quoted(f.name for f in candidates)}. Name one with --label."
@@ -245,7 +245,7 @@ def _task_of(
 
 def _check_written(fact: Facts, source: str) -> None:
     """DataError where all cells are in brackets and some are lists beyond doubt, but not all of them."""
-    found = {value: names for value, names in zip(fact.values, fact.found, strict=True) if in_brackets(value)}
+    found = {value: names for value, names in zip(fact.values, fact.written_lists, strict=True) if in_brackets(value)}
     odd = next((value for value, names in found.items() if names is None), None)
     clear = next((value for value, names in found.items() if is_clear(names)), None)
     if odd is not None and clear is not None and all(map(in_brackets, fact.values)):

@@ -46,7 +46,7 @@ class Facts:
         lowered = self.name.strip().lower()
         return names.index(lowered) if lowered in names else None
 
-    def parts_as(self, other: "Facts") -> bool:
+    def same_partition(self, other: "Facts") -> bool:
         """Whether both part the rows in the same way, as a number and the name of a label do."""
         pairs = set(zip(map(as_name, self.values), map(as_name, other.values), strict=False))
         return len(self.values) == len(other.values) and len(pairs) == self.distinct == other.distinct
@@ -68,19 +68,19 @@ class Facts:
         return any(isinstance(value, list) for value in self.values)
 
     @cached_property
-    def found(self) -> tuple[list[Any] | None, ...]:
+    def written_lists(self) -> tuple[list[Any] | None, ...]:
         """The list that was written as text in each of the values (rows,); None where it is none."""
         return tuple(map(list_in, self.values))
 
     @property
     def written(self) -> bool:
         """Whether all values are lists that were written as text."""
-        return bool(self.values) and None not in self.found
+        return bool(self.values) and None not in self.written_lists
 
     @property
     def separator(self) -> str | None:
         """What parts the labels of a row, unless it may be the comma of decimal numbers or a name in brackets."""
-        if self.written and any(not found or is_clear(found) for found in self.found):
+        if self.written and any(not found or is_clear(found) for found in self.written_lists):
             return WRITTEN
         numbers = all(number_of(value) is not None for value in self.values if isinstance(value, str))
         return None if numbers else self.mark
@@ -120,7 +120,7 @@ class Facts:
         """Whether all values are numbers, or lists of them."""
         cells = [
             value if isinstance(value, list) else [value] if found is None else found
-            for value, found in zip(self.values, self.found, strict=True)
+            for value, found in zip(self.values, self.written_lists, strict=True)
         ]
         return all(number_of(one) is not None for one in chain.from_iterable(cells))
 

@@ -1,4 +1,4 @@
-"""What single values say, of cells or of Python: a number, or yes or no in a column of 0 and 1.
+"""What values say, of cells or of Python: a number, or yes or no in a column of 0 and 1; and what a mark in numbers means.
 
 It knows nothing about what a column is for.
 """

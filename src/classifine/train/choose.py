@@ -151,9 +151,15 @@ def choose(
         new_words=new_words,
         name_rows=names,
         warmup=config.warmup if config.warmup < 1 else None,
-        # An average of seeds is judged by validation rows in the end.
-        all_rows=spare and few and config.all_rows and config.keep != "average",
+        all_rows=learns_from_all(config, method, spare),
     )
+
+
+def learns_from_all(config: Train, method: Method, spare: bool) -> bool:
+    """Whether `spare` validation rows are learned from, too, once they have told what they can: where labels are few, but
+    for an average of seeds, which is judged by them in the end.
+    """
+    return spare and method != "finetune" and config.all_rows and config.keep != "average"
 
 
 def _name_rows(config: Train, rows: int, named: int) -> int:

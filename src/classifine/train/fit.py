@@ -80,7 +80,10 @@ def fit(
 
 @dataclass(frozen=True)
 class _Job:
-    """What is the same for each seed: the rows, and who is told of the run."""
+    """What is the same for each seed: rows and labels, the base, and who is told of the run.
+
+    Validation rows are `spare` where methods for few labels may learn from them, too.
+    """
 
     train: Split
     validation: Split
@@ -129,9 +132,9 @@ def _fit_once(
     order and dropout by the recipe's), and its weights are left on the `shelf`, as they were trained. With a `teacher`
     it learns from rows what that answers.
     """
-    begin = config.train.seed if head_seed is None else head_seed
-    with seeded(begin):
-        begun = _begin(job, config, begin)
+    seed = config.train.seed if head_seed is None else head_seed
+    with seeded(seed):
+        begun = _begin(job, config, seed)
         training, probe, trained = _learn(job, begun, teacher)
         if shelf is not None:
             put_away(begun.network, shelf / f"{begun.recipe.seed}.safetensors")
@@ -141,7 +144,8 @@ def _fit_once(
     record = {**begun.before, **known, **known_after(training), "trained_weights": trained}
     record["train_rows_cut"] = longer(begun.rows, begun.recipe)
     record |= _known_of_starts(training, begun.compared, probe)
-    saved = Saved(None, begun.network.eval, lambda: begun.tokenizer, job.labels, record)
+    tokenizer = begun.tokenizer  # alone: the classifier is not to hold the rows that it learned from
+    saved = Saved(None, begun.network.eval, lambda: tokenizer, job.labels, record)
     rows, validation = (begun.rows, begun.validation) if rows_kept else (None, None)
     return Tried(Fitted(saved, training), rows, validation, guesses)
 
@@ -163,7 +167,9 @@ def _begin(job: _Job, config: Config, seed: int) -> _Begun:
 
 
 def _learn(job: _Job, begun: _Begun, teacher: Ensemble | None) -> tuple[Training, Probe | None, int]:
-    """The network trained in place: (account, probe where the method fits one, how many weights were trained)."""
+    """The network trained in place, by the labels or what a `teacher` answers, and how often labels come corrected:
+    (account, probe where the method fits one, how many weights were trained).
+    """
     network, recipe, better = begun.network, begun.recipe, job.better
     with quiet_transformers(), tempfile.TemporaryDirectory() as folder, adapted(network, recipe, job.say) as whole:
         trained = trained_weights(network if recipe.method != "probe" else network.classifier)
@@ -187,7 +193,8 @@ def _decide(
     job: _Job, begun: _Begun, training: Training, probe: Probe | None, lonely: bool
 ) -> tuple[Training, dict[str, Any], bool]:
     """(account, what the record tells of the decision, whether every text gets the same guess) of a network that was
-    trained; one that is `lonely` guesses where it learned nothing.
+    trained. On the way it learns anew from all rows where the recipe says so, and one that is `lonely` is made to guess
+    where it learned nothing.
     """
     network, recipe, task = begun.network, begun.recipe, job.labels.task
     seen = _left_out(probe, begun.rows) if recipe.method == "probe" else None

@@ -31,15 +31,18 @@ def tune(config: Config, output: Path | None, overwrite: bool, say: Say) -> Tune
     config = wished(config, say)
     folder = output or run.free_folder(str(config.data.source), "-tuned", unfinished)
     if overwrite or not unfinished(folder):
-        check_output(folder, overwrite, record=STUDY if unfinished(folder) else RECORD)
+        # An empty one is what an interruption before the first trial leaves.
+        empty = folder.is_dir() and not any(folder.iterdir())
+        check_output(folder, overwrite or empty, record=STUDY if unfinished(folder) else RECORD)
     work = prepared(config, folder, say)
     busy = f"Another process is searching in {folder}. Wait for it to end, or change -o."
+    place = folder.resolve()  # a link to it stays
     if overwrite and folder.exists():
-        with alone(folder, busy):
-            shutil.rmtree(folder)
+        with writing(folder), alone(folder, busy):
+            shutil.rmtree(place)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder, busy), _told_how_to_go_on(work):
+        place.mkdir(parents=True, exist_ok=True)
+    with alone(folder, busy), _told_how_to_go_on(work, overwrite):
         with Study(folder / STUDY, work.space, work.job, work.sign < 0, config.train.seed) as study:
             search(work, study)
             trials, importances = study.trials(), study.importances()
@@ -53,13 +56,14 @@ def unfinished(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _told_how_to_go_on(work: Work) -> Iterator[None]:
-    """An interruption that says what is kept."""
+def _told_how_to_go_on(work: Work, overwrite: bool) -> Iterator[None]:
+    """An interruption that says what is kept, and how to go on: `overwrite` would begin anew."""
     try:
         yield
     except KeyboardInterrupt as stopped:
         file = work.folder / TRIALS
         done = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
+        same = f"the same command{' without --overwrite' * overwrite}"
         raise type(stopped)(
-            f"stopped after {done} of {work.config.search.trials} trials, kept in {work.folder}; the same command goes on from there."
+            f"stopped after {done} of {work.config.search.trials} trials, kept in {work.folder}; {same} goes on from there."
         ) from None

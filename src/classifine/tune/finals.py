@@ -20,7 +20,7 @@ from classifine.strict_json import json_text
 from classifine.train.memory import free_memory
 from classifine.train.progress import rank
 from classifine.train.search import Trial
-from classifine.tune.work import Work, fit_recipe
+from classifine.tune.work import Work, fit_recipe, in_one_line
 
 FINALS = "finals"
 
@@ -62,29 +62,55 @@ class Outcome:
 
 
 def choose(work: Work, trials: Sequence[Trial]) -> Outcome:
-    """Train the best trial's recipe and the default with the same seeds, and keep the best where it is clearly better."""
+    """Train the best trial's recipe and the default with the same seeds, and keep the best where it is clearly better.
+
+    A recipe that fails with a seed loses to one that does not. TrainingError where nothing comes to its end.
+    """
     best = work.best(trials)
     if best is None:
+        first = str(trials[0].error).rstrip(".")
         raise TrainingError(
-            f"None of {len(trials)} trials came to its end; the first: {trials[0].error} Mend that, and begin anew with --overwrite."
+            f"None of {len(trials)} trials came to its end; the first: {first}. Mend that, and begin anew with --overwrite."
         )
-    first = work.config.train.seed + 1  # with that of the trials the best of them was lucky
-    seeds = range(first, first + work.config.search.final_seeds)
-    default = work.space.config(work.space.default, work.config)
+    first_seed = work.config.train.seed + 1  # with that of the trials the best of them was lucky
+    seeds = range(first_seed, first_seed + work.config.search.final_seeds)
+    default, found = (work.space.config(point, work.config) for point in (work.space.default, best.point))
+    usual, failed = _finals(work, 0, default, seeds)
     if best.number == 0:
-        finals = [_final(work, 0, default, seed) for seed in seeds]
-        verdict = f"No trial was better than the default recipe on validation rows ({work.metric} {best.value:.4f}), so the default is kept."
-        return Outcome(default, finals, best, "default", verdict, None, None)
-    found = work.space.config(best.point, work.config)
-    usual, others = list[Final](), list[Final]()
+        if not usual:
+            raise TrainingError(
+                f"The default recipe, the best of the trials, failed {failed}. Begin anew with --overwrite."
+            )
+        without = f" It failed {failed}." if failed else ""
+        verdict = f"No trial was better than the default recipe on validation rows ({work.metric} {best.value:.4f}), so the default is kept.{without}"
+        return Outcome(default, usual, best, "default", verdict, None, None)
+    others, also_failed = _finals(work, best.number, found, seeds)
+    if not usual and not others:
+        raise TrainingError(
+            f"The best trial's recipe failed {also_failed}, and the default one {failed}. Mend that, and begin anew with --overwrite."
+        )
+    if not also_failed and not failed:
+        return _compared(work, best, (default, usual), (found, others))
+    if usual and also_failed:
+        verdict = f"The best trial's recipe failed {also_failed}, so the default is kept."
+        return Outcome(default, usual, best, "default", verdict, None, None)
+    verdict = f"The default recipe failed {failed}, so the best trial's is kept."
+    return Outcome(found, others, best, "best", verdict, None, None)
+
+
+def _finals(work: Work, trial: int, config: Config, seeds: Sequence[int]) -> tuple[list[Final], str]:
+    """(a recipe trained with each seed, with which seeds it failed and why: nothing where it did with none)."""
+    made, failed, why = list[Final](), list[int](), ""
     for seed in seeds:
-        usual.append(_final(work, 0, default, seed))
         try:
-            others.append(_final(work, best.number, found, seed))
+            made.append(_final(work, trial, config, seed))
+            continue
         except (TrainingError, RuntimeError, MemoryError) as failure:
-            verdict = f"The best trial's recipe failed with seed {seed} ({failure}), so the default is kept."
-            return Outcome(default, usual, best, "default", verdict, None, None)
-    return _compared(work, best, (default, usual), (found, others))
+            failed.append(seed)
+            why = why or in_one_line(failure)
+        free_memory()  # by now the failure is gone, which held what failed
+    many = "s" if len(failed) > 1 else ""
+    return made, f"with seed{many} {', '.join(map(str, failed))} ({why})" if failed else ""
 
 
 def _final(work: Work, trial: int, config: Config, seed: int) -> Final:

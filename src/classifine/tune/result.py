@@ -61,12 +61,13 @@ def keep(work: Work, outcome: Outcome, trials: Sequence[Trial], importances: dic
         (place / SEARCH_PAGE).write_text(page, encoding="utf-8")
     run.say_saved(folder, saved.record, say)
     say(f"search  {folder / SEARCH_PAGE} draws it. Again by hand: classifine train {folder / TUNED}")
-    if (seed := saved.record["seed"]) != outcome.config.train.seed:
-        say(
-            f"search  which trains with seed {outcome.config.train.seed}; of those of the comparison {seed} was kept here"
-        )
+    say(
+        f"search  which trains with seed {outcome.config.train.seed}; of those of the comparison {saved.record['seed']} was kept here"
+    )
     if work.learns_from_all(outcome.config):
-        say("search  and which learns from validation rows, too, in the end; what was compared here did not")
+        say(
+            f"search  and {TUNED} makes `train` learn from validation rows, too, in the end (--no-all-rows); what was compared here did not"
+        )
     return Tuned(folder, evaluation, account)
 
 

@@ -12,7 +12,7 @@ from classifine.train.account import on_validation
 from classifine.train.memory import free_memory
 from classifine.train.search import State, Trial
 from classifine.train.study import Asked, Pruned, Study
-from classifine.tune.work import TRIALS, Work, fit_recipe, reached
+from classifine.tune.work import TRIALS, Work, fit_recipe, in_one_line, reached
 
 
 def search(work: Work, study: Study) -> None:
@@ -55,8 +55,7 @@ def _try(work: Work, asked: Asked, left: float) -> None:
         state, error = "pruned", str(end)
     # What torch raises where memory is short is a RuntimeError on every device.
     except (ClassifineError, RuntimeError, MemoryError) as failure:
-        own = isinstance(failure, ClassifineError)
-        state, error = "failed", f"{'' if own else f'{type(failure).__name__}: '}{str(failure).partition(chr(10))[0]}"
+        state, error = "failed", in_one_line(failure)
     found = kept or (reached(work, config, seen) if seen else {})
     value = found.get(work.metric)
     if value is not None and not math.isfinite(value):

@@ -10,10 +10,11 @@ from classifine.config import Config, Hub
 from classifine.data.read import Split, paired
 from classifine.data.seen import fingerprint
 from classifine.data.split import sampled
-from classifine.errors import ConfigError
+from classifine.errors import ClassifineError, ConfigError
 from classifine.metrics import LOWER_IS_BETTER
 from classifine.model.base import Base, find_base
 from classifine.say import Say
+from classifine.train.choose import learns_from_all
 from classifine.train.fit import fit
 from classifine.train.method import Labelled, choose_method, learnable
 from classifine.train.progress import Watched, rank
@@ -62,8 +63,7 @@ class Work:
 
     def learns_from_all(self, config: Config) -> bool:
         """Whether `train` with these settings would learn from validation rows, too, once they have told what they can."""
-        few = self.usual_of(config).method != "finetune"
-        return few and self.data.three.spare and config.train.all_rows
+        return learns_from_all(config.train, self.usual_of(config).method, self.data.three.spare)
 
     @property
     def sign(self) -> int:
@@ -150,6 +150,12 @@ def fit_recipe(work: Work, rows: Split, config: Config, seed: int, watch: Any = 
         rows, data.three.validation, data.columns, data.labels, base, own, lambda line: None,
         callbacks=[Watched(watch)] if watch else [],
     )  # fmt: skip
+
+
+def in_one_line(failure: BaseException) -> str:
+    """Why a recipe failed, named where the reason is not one of our own sentences."""
+    name = "" if isinstance(failure, ClassifineError) else f"{type(failure).__name__}: "
+    return f"{name}{str(failure).partition(chr(10))[0]}"
 
 
 def reached(work: Work, config: Config, epochs: Sequence[dict[str, float]]) -> dict[str, float]:
