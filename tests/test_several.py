@@ -9,7 +9,7 @@ import torch
 from conftest import QUICK, fitted_on, made_up, settings
 
 from classifine import TextClassifier, run
-from classifine.config import Model, build
+from classifine.config import TEMPERATURE, Model, build
 from classifine.decide import Decision
 from classifine.errors import ConfigError, TrainingError
 from classifine.infer.forward import logits
@@ -20,7 +20,7 @@ from classifine.train import fit, plan, several
 from classifine.train.lesson import input_columns
 from classifine.train.method import Labelled, choose_method
 from classifine.train.several import Ensemble, Tried
-from classifine.train.soft import TEMPERATURE, constant_loss
+from classifine.train.soft import constant_loss
 from classifine.train.unlearned import guess_alike
 from classifine.train.wishes import check_keep
 

@@ -24,6 +24,7 @@ Searched = Literal[
 Objective = Literal["masked", "replaced"]
 LongTexts = Literal["truncate", "head-tail", "windows"]
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+TEMPERATURE = 2.0  # by which the answers of a teacher are softened where no other is asked for
 
 
 class Section(BaseModel):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifine import run
 from classifine.adapt import base_for
-from classifine.config import Config
+from classifine.config import TEMPERATURE, Config
 from classifine.data.read import Split
 from classifine.data.row import Text, joined
 from classifine.data.seen import count_seen, train_texts
@@ -45,7 +45,7 @@ _FEW = 32
 class DistillOptions:
     """What is asked beyond settings: the temperature of the lessons, the share of texts to judge by, how many to read."""
 
-    temperature: float = 2.0
+    temperature: float = TEMPERATURE
     held_out: float = 0.1
     max_rows: int | None = None
 

@@ -21,7 +21,7 @@ from classifine.cli.flags import (
     with_settings,
 )
 from classifine.cli.streams import answer, say, saying_flags_of
-from classifine.config import Objective, build
+from classifine.config import TEMPERATURE, Objective, build
 from classifine.errors import ConfigError
 from classifine.settings import load_toml, merge, nested
 
@@ -271,7 +271,7 @@ def distill(
         typer.Option(
             min=0.1, max=100, help="What softens the teacher's answers; higher shows more of the lesser labels."
         ),
-    ] = 2.0,
+    ] = TEMPERATURE,
     held_out: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of the texts to judge each epoch by; 2000 at most.")
     ] = 0.1,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifine import metrics
-from classifine.config import Config, Train
+from classifine.config import TEMPERATURE, Config, Train
 from classifine.data.encode import pad_id
 from classifine.errors import TrainingError
 from classifine.infer.forward import logits
@@ -33,7 +33,7 @@ from classifine.train.lesson import Lesson, input_columns, reached, targets_of, 
 from classifine.train.memory import free_memory
 from classifine.train.progress import constant_guess, rank
 from classifine.train.recipe import Recipe
-from classifine.train.soft import TEMPERATURE, begin, soft_loss
+from classifine.train.soft import begin, soft_loss
 from classifine.train.soup import stir
 from classifine.train.track import Tracking
 from classifine.train.unlearned import in_our_way, settled

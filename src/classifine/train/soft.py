@@ -17,8 +17,6 @@ from classifine.labels import Task
 from classifine.train.progress import constant_guess
 from classifine.train.start import start_at_odds
 
-TEMPERATURE = 2.0  # of seeds' answers; as `distill` has it where no other is asked for
-
 
 def soft_targets(answers: NDArray[np.float32], task: Task, temperature: float) -> NDArray[np.float32]:
     """What is to be learned of logits (rows, labels): shares (rows, labels) at a temperature, or numbers (rows,)."""
