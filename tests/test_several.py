@@ -128,6 +128,19 @@ def test_who_is_too_sure_weighs_no_more(saved, encoded, temperature, tickets):
     assert np.allclose(ensemble._on_rows, own / np.asarray(scale), atol=1e-4)
 
 
+@pytest.mark.parametrize(("given", "epochs"), [(None, 4), (3, 3)])
+def test_what_is_taught_is_learned_for_longer_unless_the_epochs_are_given(
+    given, epochs, tickets, base, tmp_path, monkeypatch
+):
+    ranked(monkeypatch, 1, 0)
+    monkeypatch.setattr("classifine.train.choose.MAX_EPOCHS", 2)
+    found = fitted_on(tmp_path / "own", tickets, base, seeds=2, epochs=given, keep="distilled")
+    record = record_of(found)
+    assert record["ensemble"]["kept"]
+    assert record["recipe"]["epochs"] == epochs
+    assert record["config"]["train"]["epochs"] == given
+
+
 def guessing(monkeypatch, *seeds):
     """Let these seeds have learned nothing, so that their networks give all texts the same guess."""
     fitted = fit._fit_once
@@ -344,10 +357,14 @@ def test_methods_for_few_labels_are_not_distilled(method):
 def test_a_plan_counts_the_network_that_is_taught(tickets, base, monkeypatch):
     monkeypatch.setattr(plan, "_measured", lambda network, rows, pad, recipe, say: (1.0, recipe))
 
-    def planned(keep):
-        return run.dry_run(settings(tickets, base, seeds=2, keep=keep), None, False, lambda line: None)
+    def planned(keep, **more):
+        return run.dry_run(settings(tickets, base, seeds=2, keep=keep, **more), None, False, lambda line: None)
 
     best, taught = planned("best"), planned("distilled")
     assert taught.seconds > 1.5 * best.seconds
-    assert any("for each of 2 seeds, and for the network that they teach" in line for line in taught.lines())
+    # It learns for twice as long where nobody says for how long.
+    longer, usual = planned("distilled", epochs=None), planned("best", epochs=None)
+    assert longer.seconds > 1.9 * usual.seconds
+    assert longer.taught_epochs == 2 * usual.recipe.epochs
+    assert any("for each of 2 seeds, and 6 epochs for the network that they teach" in line for line in taught.lines())
     assert not any("teach" in line for line in best.lines())

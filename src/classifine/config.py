@@ -274,7 +274,7 @@ class Train(Section):
     )  # fmt: skip
     keep: Literal["best", "average", "distilled"] = Field(
         "best",
-        description="What stays of several seeds: the best on validation, the average of the weights of those that do not make it worse there, or one more network that learns what all of them answer on average (distilled), where it is no worse there than the best. Needs --seeds.",
+        description="What stays of several seeds: the best on validation, the average of the weights of those that do not make it worse there, or one more network that learns what all of them answer on average (distilled; in twice as many epochs, unless --epochs are given), where it is no worse there than the best. Needs --seeds.",
     )
     seed: int = Field(42, ge=0, lt=2**31, description="Seed of the split, the order, the head and the dropout.")
 

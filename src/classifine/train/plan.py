@@ -4,7 +4,7 @@ The steps are real ones, forward, backward and optimiser, at a rate of nothing o
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from classifine.train.memory import free_memory, keep_freed_memory, peak_memory_
 from classifine.train.quicker import quicker
 from classifine.train.ready import adapted, ready, seeded
 from classifine.train.recipe import Recipe
+from classifine.train.several import LONGER
 from classifine.train.similarity import EPOCHS
 from classifine.train.trainer import in_parts
 
@@ -30,15 +31,15 @@ FORWARD = 1 / 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that was not made: `rows` of each split, `seconds` of all of it and `memory_mib` as estimated; whether its
-    `seeds` have `taught` one more network.
+    """A run that was not made: `rows` of each split, `seconds` of all of it and `memory_mib` as estimated; the epochs of one
+    more network that its `seeds` teach, if they do.
     """
 
     recipe: Recipe
     labels: Labels
     rows: dict[str, int]
     seeds: int
-    taught: bool
+    taught_epochs: int | None
     seconds: float
     memory_mib: int | None
 
@@ -46,7 +47,7 @@ class Plan:
         """The plan as plain values."""
         return {
             "task": self.labels.task, "labels": list(self.labels.names), "rows": self.rows,
-            "recipe": self.recipe.as_json(), "seeds": self.seeds, "taught": self.taught, "seconds": round(self.seconds), "memory_mib": self.memory_mib,
+            "recipe": self.recipe.as_json(), "seeds": self.seeds, "taught_epochs": self.taught_epochs, "seconds": round(self.seconds), "memory_mib": self.memory_mib,
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -62,7 +63,7 @@ class Plan:
                 else "steps: none, a probe on the frozen encoder"
             )
             + (f", for each of {self.seeds} seeds" if self.seeds > 1 else "")
-            + (", and for the network that they teach" if self.taught else ""),
+            + (f", and {self.taught_epochs} epochs for the network that they teach" if self.taught_epochs else ""),
             f"estimate: about {minutes} on the {self.recipe.device}{memory}",
             "nothing was trained or written (--dry-run)",
         ]
@@ -75,6 +76,19 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         rows = encode(three.train, tokenizer, labels, recipe.max_length, recipe.reading)
         with adapted(network, recipe, say):
             step, recipe = _measured(network, rows, pad_id(tokenizer), recipe, say)
+    seconds, taught_epochs = step * config.train.seeds * _steps_of(three, recipe), None
+    if config.train.keep == "distilled":
+        taught_epochs = config.train.epochs or LONGER * recipe.epochs
+        # Each network that teaches another answers what it learned from and was judged by.
+        asked = FORWARD * (len(three.train) + len(three.validation)) / recipe.batch_size
+        taught = replace(recipe, epochs=taught_epochs).over(len(three.train))
+        seconds += step * (config.train.seeds * asked + _steps_of(three, taught))
+    count = {part.name: len(part) for part in three.all}
+    return Plan(recipe, labels, count, config.train.seeds, taught_epochs, seconds, peak_memory_mib(recipe.device))
+
+
+def _steps_of(three: ThreeSplits, recipe: Recipe) -> float:
+    """How many steps a run's work is as much as: those that it makes, and the answers that it is judged by."""
     judged = recipe.epochs * len(three.validation) + len(three.test)
     if recipe.method != "finetune":
         # For the probe, and where what is learned is no answer for the head that each epoch is judged with.
@@ -85,12 +99,7 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         steps, judged = steps + recipe.over(every + recipe.names_trained_on).steps, judged + 2 * every
     # A sharpness-aware step is made twice, the first time on a share of its rows.
     made = steps * (1 + (recipe.ascent_share or 0)) + EPOCHS * recipe.similarity_pairs / recipe.batch_size
-    once, taught = made + FORWARD * judged / recipe.batch_size, config.train.keep == "distilled"
-    # Each network that teaches another answers what it learned from and was judged by.
-    asked = FORWARD * (len(three.train) + len(three.validation)) / recipe.batch_size
-    seconds = step * (config.train.seeds * (once + asked * taught) + once * taught)
-    count = {part.name: len(part) for part in three.all}
-    return Plan(recipe, labels, count, config.train.seeds, taught, seconds, peak_memory_mib(recipe.device))
+    return made + FORWARD * judged / recipe.batch_size
 
 
 def _measured(network: Any, rows: Any, pad: int, recipe: Recipe, say: Say) -> tuple[float, Recipe]:
