@@ -21,7 +21,7 @@ from classifine.train.memory import free_memory, keep_freed_memory, peak_memory_
 from classifine.train.quicker import quicker
 from classifine.train.ready import adapted, ready, seeded
 from classifine.train.recipe import Recipe
-from classifine.train.several import LONGER
+from classifine.train.several import taught_epochs
 from classifine.train.similarity import EPOCHS
 from classifine.train.trainer import in_parts
 
@@ -76,15 +76,15 @@ def plan(three: ThreeSplits, labels: Labels, base: Base, config: Config, say: Sa
         rows = encode(three.train, tokenizer, labels, recipe.max_length, recipe.reading)
         with adapted(network, recipe, say):
             step, recipe = _measured(network, rows, pad_id(tokenizer), recipe, say)
-    seconds, taught_epochs = step * config.train.seeds * _steps_of(three, recipe), None
+    seconds, longer = step * config.train.seeds * _steps_of(three, recipe), None
     if config.train.keep == "distilled":
-        taught_epochs = config.train.epochs or LONGER * recipe.epochs
+        longer = taught_epochs(config.train, recipe.epochs)
         # Each network that teaches another answers what it learned from and was judged by.
         asked = FORWARD * (len(three.train) + len(three.validation)) / recipe.batch_size
-        taught = replace(recipe, epochs=taught_epochs).over(len(three.train))
+        taught = replace(recipe, epochs=longer).over(len(three.train))
         seconds += step * (config.train.seeds * asked + _steps_of(three, taught))
     count = {part.name: len(part) for part in three.all}
-    return Plan(recipe, labels, count, config.train.seeds, taught_epochs, seconds, peak_memory_mib(recipe.device))
+    return Plan(recipe, labels, count, config.train.seeds, longer, seconds, peak_memory_mib(recipe.device))
 
 
 def _steps_of(three: ThreeSplits, recipe: Recipe) -> float:

@@ -194,8 +194,8 @@ def from_seeds(
         found = best.fitted
         if keep == "distilled" and len(ensemble.seeds) > 1:
             # Teachers that guess have nothing to say for longer.
-            longer = 1 if ensemble.guesses else LONGER
-            epochs = wishes.epochs or longer * found.training.recipe.epochs
+            usual = found.training.recipe.epochs
+            epochs = usual if ensemble.guesses else taught_epochs(wishes, usual)
             found = _distilled(found, ensemble, lambda: run(seeds[-1] + 1, keep, epochs, teacher=ensemble).fitted, say)
             if tracking is not None and not found.classifier.record["ensemble"]["kept"]:
                 tracking.finish({})  # its metrics on test rows are not those of what stays
@@ -209,6 +209,11 @@ def from_seeds(
     record = {**found.classifier.record, "config": config.model_dump(mode="json", exclude={"search"}), "seeds": told}
     record["alarms"] = [*record["alarms"], *lost]
     return replace(found, classifier=replace(found.classifier, record=record))
+
+
+def taught_epochs(wishes: Train, usual: int) -> int:
+    """For how many epochs a network is taught whose teachers learned for `usual` ones."""
+    return wishes.epochs or LONGER * usual
 
 
 def _finished(
