@@ -3,7 +3,7 @@ what all of them answer.
 
 The mean of the answers of networks that learned apart is better than each of them, at as many times the work. A network
 that learns it, and not the labels, keeps most of that: on Twitter topics three had an accuracy of 0.899 to 0.904 alone and
-0.912 together, and what one learned of them in twice as many epochs 0.911 (Furlanello et al. 2018, "Born-Again Neural
+0.912 together, and what one learned of them in twice as many epochs 0.910 (Furlanello et al. 2018, "Born-Again Neural
 Networks", arXiv 1805.04770; Allen-Zhu & Li 2023, arXiv 2012.09816). It knows nothing about files of data.
 """
 
