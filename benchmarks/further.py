@@ -48,6 +48,11 @@ class Way:
     teachers: tuple[str, ...] = ()
 
 
+def taught_by_seeds(name: str, count: int, *flags: str) -> Way:
+    """A network taught by the defaults' runs with so many seeds, from 42 on, which accuracy.py makes."""
+    return Way(name, None, flags, teachers=tuple(f"accuracy/{name}-{seed}" for seed in range(42, 42 + count)))
+
+
 ENGLISH = (
     "glue_cola/train.jsonl", "glue_sst2/train.jsonl", "glue_mrpc/train.jsonl", "glue_stsb/train.jsonl",
     "glue_rte/train.jsonl", "ag_news/train_part.jsonl", "go_emotions/train.jsonl",
@@ -71,26 +76,10 @@ WAYS = {
         ("--epochs", "4", "--label", "label_name"),
         teachers=("accuracy/twitter-44", "further/twitter-R-Drop-42", "further/twitter-42"),
     ),
-    # By the defaults' three seeds; what a teacher answers is not learned by heart as soon as labels are.
-    "twitter, taught by seeds": Way(
-        "twitter",
-        None,
-        ("--epochs", "6", "--label", "label_name"),
-        teachers=("accuracy/twitter-42", "accuracy/twitter-43", "accuracy/twitter-44"),
-    ),
-    # As `train --seeds 5 --keep distilled` does: more teachers are right more often on average.
-    "twitter, taught by five seeds": Way(
-        "twitter",
-        None,
-        ("--epochs", "6", "--label", "label_name"),
-        teachers=tuple(f"accuracy/twitter-{seed}" for seed in range(42, 47)),
-    ),
-    "ag_news, taught by seeds": Way(
-        "ag_news",
-        None,
-        ("--epochs", "3"),
-        teachers=("accuracy/ag_news-42", "accuracy/ag_news-43", "accuracy/ag_news-44"),
-    ),
+    # What a teacher answers is not learned by heart as soon as labels are.
+    "twitter, taught by seeds": taught_by_seeds("twitter", 3, "--epochs", "6", "--label", "label_name"),
+    "twitter, taught by five seeds": taught_by_seeds("twitter", 5, "--epochs", "6", "--label", "label_name"),
+    "ag_news, taught by seeds": taught_by_seeds("ag_news", 3, "--epochs", "3"),
     "ag_news, taught": Way(
         "ag_news",
         None,
